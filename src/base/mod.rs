@@ -1,0 +1,12 @@
+//! The ground floor: ids, time, seeded random streams, planted bugs and limits.
+//!
+//! Nothing here does I/O or knows a protocol; everything here may be used by every other room.
+
+pub mod bugs;
+pub mod ids;
+pub mod limits;
+pub mod random;
+pub mod time;
+
+pub use ids::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, ProducerId, TopicId, TopicPartition};
+pub use time::Now;

@@ -1,0 +1,4 @@
+//! One partition's log: record batches, the pure [`state::LogState`], segments with indexes, recovery.
+
+pub mod epochs;
+pub mod state;
