@@ -100,9 +100,6 @@ pub struct Topic {
 pub struct Client {
     /// Names the group; its processes are `NAME#0`, `NAME#1`...
     pub name: String,
-    /// Kafka client configuration that differs from Kafka's defaults.
-    #[serde(default, deserialize_with = "lenient::config")]
-    pub config: Config,
     /// What the processes do.
     #[serde(flatten)]
     pub role: Role,
@@ -136,6 +133,9 @@ pub struct Producer {
     /// Bytes of each value.
     #[serde(default = "defaults::value_size")]
     pub value_size: Bytes,
+    /// Kafka producer configuration that differs from Kafka's defaults.
+    #[serde(default, deserialize_with = "lenient::config")]
+    pub config: Config,
 }
 
 /// Kafka's `acks`.
@@ -162,6 +162,9 @@ pub struct Consumer {
     /// Which of its partitions.
     #[serde(default)]
     pub assign: Assign,
+    /// Kafka consumer configuration that differs from Kafka's defaults.
+    #[serde(default, deserialize_with = "lenient::config")]
+    pub config: Config,
 }
 
 /// Partitions that a consumer is given by hand.
