@@ -5,6 +5,7 @@
 
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::protocol::Request;
 
 /// The two listeners of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +92,15 @@ pub fn lookup(listener: ListenerKind, key: ApiKey) -> Option<&'static Api> {
 pub fn own_version(key: ApiKey) -> i16 {
     let api = lookup(ListenerKind::Broker, key).or_else(|| lookup(ListenerKind::Controller, key));
     api.unwrap_or_else(|| panic!("{key:?} is served by no listener")).own
+}
+
+/// [`own_version`] of a request type.
+///
+/// # Panics
+/// As [`own_version`].
+#[must_use]
+pub fn own_version_of<R: Request>() -> i16 {
+    own_version(ApiKey::try_from(R::KEY).expect("the key of a request type is one of the codec's"))
 }
 
 /// The table as an ApiVersions response lists it.
