@@ -107,9 +107,7 @@ impl Node {
             Value::Number(n) => Plain::Number(n.clone()),
             Value::Text(t) => Plain::String(t.clone()),
             Value::List(items) => Plain::Array(items.iter().map(Self::plain).collect()),
-            Value::Object(members) => {
-                Plain::Object(members.iter().map(|m| (m.key.clone(), m.node.plain())).collect())
-            }
+            Value::Object(members) => Plain::Object(members.iter().map(|m| (m.key.clone(), m.node.plain())).collect()),
         }
     }
 }

@@ -144,10 +144,7 @@ static FAULT: Shape = Shape {
 static TARGET: Shape = Shape {
     name: "target",
     doc: "Who is hit, resolved at that moment; exactly one key. The words controller and all-brokers stand alone.",
-    keys: &[
-        may("broker", BROKER, "This broker."),
-        may("leader-of", Kind::Partition, "The leader of this partition."),
-    ],
+    keys: &[may("broker", BROKER, "This broker."), may("leader-of", Kind::Partition, "The leader of this partition.")],
     exactly_one: &["broker", "leader-of"],
 };
 
@@ -180,7 +177,12 @@ static EXPECT: Shape = shape(
         or("no-outage", Kind::Bool, "false", "No partition has an outage other than those of outages."),
         or("states", list(&Kind::Object(&STATE)), "[]", "What the committed metadata says at given moments."),
         or("controller", list(&Kind::Object(&CONTROLLER)), "[]", "Who is the active controller at given moments."),
-        or("availability", list(&Kind::Object(&AVAILABILITY)), "[]", "Percent of the time in which partitions take writes."),
+        or(
+            "availability",
+            list(&Kind::Object(&AVAILABILITY)),
+            "[]",
+            "Percent of the time in which partitions take writes.",
+        ),
         may("lost", COUNTS, "How many acknowledged records are lost, permitted loss included."),
         may("duplicated", COUNTS, "How many records are in the log more than once."),
         or("fenced", list(&Kind::Object(&FENCED)), "[]", "When brokers are fenced."),
@@ -190,9 +192,20 @@ static EXPECT: Shape = shape(
 
 /// The properties that the oracles judge; a scenario may expect the violation of any.
 pub const PROPERTIES: &[&str] = &[
-    "ACK", "LC", "LCC", "LM", "CR", "HW", "SISR", "DENSE", "ORDER", "NO-PHANTOM", "RAFT-LEADER", "RAFT-COMMIT",
-    "META-PREFIX", "CTRL-STATE", "OWN", "OFFS", "AT-LEAST-ONCE", "AT-MOST-ONCE", "EXACTLY-ONCE", "POLL", "TXN", "LSO",
-    "IDEM",
+    "ACK",
+    "LC",
+    "LCC",
+    "LM",
+    "CR",
+    "HW",
+    "SISR",
+    "DENSE",
+    "ORDER",
+    "NO-PHANTOM",
+    "RAFT-LEADER",
+    "RAFT-COMMIT",
+    "META-PREFIX",
+    "CTRL-STATE",
 ];
 
 static OUTAGE: Shape = shape(
@@ -232,10 +245,7 @@ static CONTROLLER: Shape = Shape {
 static AVAILABILITY: Shape = shape(
     "availability",
     "The availability of a partition.",
-    &[
-        must("partition", Kind::Partition, "Where."),
-        must("between", PERCENTS, "In percent of the chaos phase."),
-    ],
+    &[must("partition", Kind::Partition, "Where."), must("between", PERCENTS, "In percent of the chaos phase.")],
 );
 
 static FENCED: Shape = shape(

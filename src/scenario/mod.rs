@@ -22,9 +22,6 @@ mod validate_faults;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
-pub use config::{ConfigTable, ConfigTables};
 pub use json::Position;
 pub use model::Scenario;
 pub use problem::{Problem, Refusal};
@@ -35,10 +32,10 @@ pub use validate::{Nonsense, validate};
 ///
 /// # Errors
 /// Everything that is wrong with it, each with line and column: first its syntax, then keys and types, then meaning.
-pub fn parse(file: &str, text: &str, tables: &ConfigTables) -> Result<Scenario, Refusal> {
+pub fn parse(file: &str, text: &str) -> Result<Scenario, Refusal> {
     let refuse = |problems| Refusal::new(file, problems);
     let node = json::parse(text).map_err(|e| refuse(vec![Problem { at: e.at, text: e.text }]))?;
-    let problems = read::problems(&node, &keys::SCENARIO, tables);
+    let problems = read::problems(&node, &keys::SCENARIO);
     if !problems.is_empty() {
         return Err(refuse(problems));
     }
@@ -50,17 +47,4 @@ pub fn parse(file: &str, text: &str, tables: &ConfigTables) -> Result<Scenario, 
         return Ok(scenario);
     }
     Err(refuse(nonsense.into_iter().map(|n| Problem { at: node.locate(&n.path), text: n.text }).collect()))
-}
-
-/// Reads a scenario file.
-///
-/// # Errors
-/// As [`parse`]; a file that cannot be read is wrong at its first line.
-pub fn load(path: &Path, tables: &ConfigTables) -> Result<Scenario, Refusal> {
-    let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        let at = Position { line: 1, column: 1 };
-        Refusal::new(&file, vec![Problem { at, text: format!("cannot be read: {error}") }])
-    })?;
-    parse(&file, &text, tables)
 }

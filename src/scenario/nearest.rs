@@ -46,7 +46,10 @@ mod tests {
 
     #[test]
     fn a_near_word_is_offered_and_otherwise_all_of_them() {
-        assert_eq!(hint("relpication-factor", ["partitions", "replication-factor"]), r#"did you mean "replication-factor"?"#);
+        assert_eq!(
+            hint("relpication-factor", ["partitions", "replication-factor"]),
+            r#"did you mean "replication-factor"?"#
+        );
         assert_eq!(hint("colour", ["name", "story"]), "there is name, story");
         assert_eq!(hint("x", []), "there is none");
     }

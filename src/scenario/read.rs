@@ -1,6 +1,6 @@
 //! Holds a file against the tables of [`super::keys`]: names, types, bounds and missing keys, each with its place.
 
-use super::config::ConfigTables;
+use super::config::table;
 use super::json::{Member, Node, Value};
 use super::nearest::hint;
 use super::problem::Problem;
@@ -8,8 +8,8 @@ use super::shape::{Absent, ConfigScope, Kind, Shape};
 use super::units::{Bytes, Millis, parse_partition};
 
 /// Everything that is wrong with the form of `node`, which should be a `shape`.
-pub(super) fn problems(node: &Node, shape: &Shape, tables: &ConfigTables) -> Vec<Problem> {
-    let mut reader = Reader { tables, problems: Vec::new() };
+pub(super) fn problems(node: &Node, shape: &Shape) -> Vec<Problem> {
+    let mut reader = Reader { problems: Vec::new() };
     reader.object(node, shape, "");
     reader.problems
 }
@@ -19,12 +19,11 @@ fn place(path: &str) -> &str {
     if path.is_empty() { "the scenario" } else { path }
 }
 
-struct Reader<'a> {
-    tables: &'a ConfigTables,
+struct Reader {
     problems: Vec<Problem>,
 }
 
-impl Reader<'_> {
+impl Reader {
     fn complain(&mut self, at: super::json::Position, text: String) {
         self.problems.push(Problem { at, text });
     }
@@ -123,8 +122,8 @@ impl Reader<'_> {
                     continue;
                 }
             };
-            let table = self.tables.of(scope);
-            let at = if table.keys.contains(&entry.key.as_str()) { entry.node.at } else { entry.key_at };
+            let table = table(scope);
+            let at = if table.knows(&entry.key) { entry.node.at } else { entry.key_at };
             if let Err(error) = table.verify(&entry.key, &value) {
                 self.complain(at, format!("{path}: {error}"));
             }

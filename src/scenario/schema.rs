@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::config::ConfigTables;
+use super::config::table;
 use super::keys::SCENARIO;
 use super::shape::{Absent, ConfigScope, Key, Kind, Shape};
 
 /// The schema (draft 2020-12).
 #[must_use]
-pub fn schema(tables: &ConfigTables) -> Value {
-    let mut writer = Writer { tables, definitions: Map::new() };
+pub fn schema() -> Value {
+    let mut writer = Writer { definitions: Map::new() };
     let mut root = writer.object(&SCENARIO);
     root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
     root.insert("title".into(), "ktrial scenario".into());
@@ -17,16 +17,16 @@ pub fn schema(tables: &ConfigTables) -> Value {
     Value::Object(root)
 }
 
-struct Writer<'a> {
-    tables: &'a ConfigTables,
+struct Writer {
     definitions: Map<String, Value>,
 }
 
-impl Writer<'_> {
+impl Writer {
     fn object(&mut self, shape: &Shape) -> Map<String, Value> {
         let properties: Map<String, Value> =
             shape.keys.iter().map(|key| (key.name.to_owned(), self.key(key))).collect();
-        let required: Vec<_> = shape.keys.iter().filter(|k| matches!(k.absent, Absent::Refused)).map(|k| k.name).collect();
+        let required: Vec<_> =
+            shape.keys.iter().filter(|k| matches!(k.absent, Absent::Refused)).map(|k| k.name).collect();
         let mut object = Map::new();
         object.insert("description".into(), shape.doc.into());
         object.insert("type".into(), "object".into());
@@ -63,11 +63,11 @@ impl Writer<'_> {
             Kind::Choice(words) => json!({ "type": "string", "enum": words }),
             Kind::Object(shape) => self.reference(shape),
             Kind::List(of, low, high) => self.list(of, *low, *high),
-            Kind::Config(scope) => self.config(*scope),
+            Kind::Config(scope) => config(*scope),
             Kind::BrokerConfig => json!({
                 "type": "object",
                 "propertyNames": { "pattern": "^[1-9][0-9]*$" },
-                "additionalProperties": self.config(ConfigScope::Broker),
+                "additionalProperties": config(ConfigScope::Broker),
             }),
             Kind::OneOf(kinds) => {
                 let each: Vec<_> = kinds.iter().map(|kind| Value::Object(self.kind(kind))).collect();
@@ -95,12 +95,12 @@ impl Writer<'_> {
         }
         list
     }
+}
 
-    fn config(&self, scope: ConfigScope) -> Value {
-        json!({
-            "type": "object",
-            "propertyNames": { "enum": self.tables.of(scope).keys },
-            "additionalProperties": { "type": ["string", "number", "boolean"] },
-        })
-    }
+fn config(scope: ConfigScope) -> Value {
+    json!({
+        "type": "object",
+        "propertyNames": { "enum": (table(scope).keys)() },
+        "additionalProperties": { "type": ["string", "number", "boolean"] },
+    })
 }

@@ -2,10 +2,11 @@
 //!
 //! Places are paths like `topics[0].assignment[1]`, so that a scenario which was never a file can be checked too.
 
-use super::model::{Assign, Client, Role, Scenario, Topic};
+use super::model::{Acks, Assign, Client, Producer, Role, Scenario, Topic};
 use super::nearest::hint;
 use super::{validate_expect, validate_faults};
 use crate::base::{BrokerId, TopicPartition};
+use crate::client::config::ProducerConfig;
 
 /// Records per second that one group of clients may write.
 const MAX_GROUP_RATE: u64 = 100_000;
@@ -145,6 +146,9 @@ impl Check<'_> {
                     let text = format!("{place}: {} is not from 16B to 1MiB", producer.value_size);
                     self.complain(place, text);
                 }
+                if let Err(contradiction) = contradiction(producer) {
+                    self.complain(format!("{path}.producer.config"), format!("{path}.producer: {contradiction}"));
+                }
             }
             Role::Consumer(consumer) => {
                 let known = self.topic(&format!("{path}.consumer.topic"), &consumer.topic).is_some();
@@ -159,4 +163,21 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// What no single key of a producer's configuration can know.
+fn contradiction(producer: &Producer) -> Result<(), crate::client::config::ConfigError> {
+    let mut config = ProducerConfig::default();
+    let acks = match producer.acks {
+        Acks::All => "all",
+        Acks::Leader => "1",
+        Acks::None => "0",
+    };
+    for (key, value) in [("acks", acks), ("bootstrap.servers", "any:9092")] {
+        config.set(key, value)?;
+    }
+    for (key, value) in &producer.config {
+        config.set(key, value)?;
+    }
+    config.validate()
 }

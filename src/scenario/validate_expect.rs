@@ -16,8 +16,7 @@ fn outages(check: &mut Check<'_>) {
         let path = format!("expect.outages[{i}]");
         check.partition(&format!("{path}.partition"), &outage.partition);
         span(check, &format!("{path}.between"), &outage.between);
-        let phases =
-            [("undetected", &outage.undetected), ("election", &outage.election), ("clients", &outage.clients)];
+        let phases = [("undetected", &outage.undetected), ("election", &outage.election), ("clients", &outage.clients)];
         for (key, phase) in phases {
             if let Some(between) = phase {
                 span(check, &format!("{path}.{key}"), between);
