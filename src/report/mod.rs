@@ -3,6 +3,9 @@
 //! Nothing here runs or judges a cluster; everything is computed from plain values that a trial hands in.
 
 pub mod availability;
+pub mod expectations;
+pub mod files;
+pub mod text;
 pub mod verdict;
 
 pub use verdict::{Outcome, Verdict};
