@@ -29,11 +29,11 @@ pub enum Kind {
 /// A field of a message and the versions that have it.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    name: &'static str,
-    kind: Kind,
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
     min: i16,
     max: i16,
-    tag: Option<u32>,
+    pub(super) tag: Option<u32>,
 }
 
 impl Field {
@@ -57,7 +57,7 @@ impl Field {
     pub const fn tagged(self, tag: u32) -> Self {
         Self { tag: Some(tag), ..self }
     }
-    fn is_in(&self, version: i16) -> bool {
+    pub(super) fn is_in(&self, version: i16) -> bool {
         self.min <= version && version <= self.max
     }
 }
@@ -71,13 +71,14 @@ pub struct Schema {
     pub fields: &'static [Field],
 }
 
-/// Walks `body` along `schema`.
+/// Walks `body` along `schema` and returns how many bytes follow the message. Kafka passes over such bytes, and so do we.
 ///
 /// # Errors
 /// At the first length that the body does not cover.
-pub fn check(schema: &Schema, version: i16, body: &[u8]) -> Result<(), CodecError> {
+pub fn check(schema: &Schema, version: i16, body: &[u8]) -> Result<usize, CodecError> {
     let mut walk = Walk { rest: body, version, flexible: version >= schema.flexible, budget: MAX_ELEMENTS };
-    walk.fields(schema.fields)
+    walk.fields(schema.fields)?;
+    Ok(walk.rest.len())
 }
 
 /// Skips the tagged fields of a flexible header.
@@ -148,6 +149,10 @@ impl Walk<'_> {
         for _ in 0..n {
             self.spend(1)?;
             let tag = self.varint("a tag")?;
+            // The codec keeps unknown tags under signed numbers and could not write a negative one again.
+            if i32::try_from(tag).is_err() {
+                return Err(CodecError::Claim { field: "a tag", claimed: tag.into(), left: self.rest.len() });
+            }
             let size = self.varint("a tagged field")? as usize;
             let before = self.rest.len();
             match fields.iter().find(|f| f.tag == Some(tag) && f.is_in(self.version)) {
