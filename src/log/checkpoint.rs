@@ -27,8 +27,7 @@ pub type Offsets = BTreeMap<TopicPartition, Offset>;
 /// # Errors
 /// Those of the disk.
 pub async fn write_offsets(disk: &Disk, log_dir: &str, name: &str, offsets: &Offsets) -> io::Result<()> {
-    let lines: Vec<_> =
-        offsets.iter().map(|(tp, offset)| format!("{} {} {offset}", tp.topic, tp.partition)).collect();
+    let lines: Vec<_> = offsets.iter().map(|(tp, offset)| format!("{} {} {offset}", tp.topic, tp.partition)).collect();
     write_atomically(disk, log_dir, name, checkpoint_text(&lines).as_bytes()).await
 }
 

@@ -159,12 +159,7 @@ impl Positions {
         let first_timestamp = self.first_timestamp;
         *self = match index.last() {
             // The marked batch itself is walked again; its mark stays, and a new one is not due.
-            Some(mark) => Self {
-                size: mark.position,
-                first_timestamp,
-                max: Some(mark.max),
-                ..fresh
-            },
+            Some(mark) => Self { size: mark.position, first_timestamp, max: Some(mark.max), ..fresh },
             None => fresh,
         };
         self.index = index;

@@ -66,13 +66,7 @@ impl LogReader {
     /// # Errors
     /// Those of the disk; `InvalidInput` if `from` lies below the first segment, `InvalidData` if the disk holds
     /// something that is no batch.
-    pub async fn read(
-        &self,
-        from: Offset,
-        max_bytes: usize,
-        max_offset: Offset,
-        min_one: bool,
-    ) -> io::Result<Bytes> {
+    pub async fn read(&self, from: Offset, max_bytes: usize, max_offset: Offset, min_one: bool) -> io::Result<Bytes> {
         let wanted = Wanted { from, bound: max_offset, max_bytes, min_one };
         loop {
             let cuts = self.shared.cuts();

@@ -133,12 +133,7 @@ struct Found {
 
 impl Found {
     fn new() -> Self {
-        Self {
-            batches: Vec::new(),
-            producers: ProducerStates::new(),
-            epochs: EpochCache::default(),
-            cut_bytes: 0,
-        }
+        Self { batches: Vec::new(), producers: ProducerStates::new(), epochs: EpochCache::default(), cut_bytes: 0 }
     }
     fn take(&mut self, batch: &BatchView<&[u8]>, info: BatchInfo) {
         self.producers.record(&ProducerBatch::of(batch), info.base);

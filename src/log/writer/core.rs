@@ -85,7 +85,8 @@ impl Core {
     /// The writer task.
     pub async fn work(self: Arc<Self>) {
         loop {
-            match self.state.lock().take_work() {
+            let work = self.state.lock().take_work();
+            match work {
                 Work::Run(running) => self.run(running).await,
                 Work::Wait => self.wake.notified().await,
                 Work::End => return,
