@@ -109,6 +109,9 @@ pub enum Request {
         offset: Offset,
         /// Epoch of the replica's last record; 0 for an empty log.
         last_epoch: LeaderEpoch,
+        /// The replica's high watermark, so that the leader tells a higher one at once (KIP-1166): -1 if unknown,
+        /// the largest offset to leave it out.
+        high_watermark: Offset,
         /// How long the leader may wait for something to send, in milliseconds.
         max_wait_ms: u64,
     },
@@ -209,7 +212,8 @@ pub enum Output {
     Append { generation: u64, batch: Batch },
     /// Make the log durable below `end`, then say [`Input::Synced`].
     Sync { generation: u64, end: Offset },
-    /// Cut the log at `end`. What is said of older generations from now on is ignored.
+    /// Cut the log at `end`, then say [`Input::Appended`] in the new generation. What is said of older generations
+    /// from now on is ignored.
     Truncate { generation: u64, end: Offset },
     /// Everything below is committed. Never falls.
     HighWatermark { high_watermark: Offset },

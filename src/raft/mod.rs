@@ -33,27 +33,20 @@
 //! * The high watermark of a leader is unknown until a record of its own epoch is committed (Raft, section 5.4.2).
 
 mod config;
+mod core;
+mod election;
+mod following;
+mod leading;
 mod message;
+mod peers;
+mod roles;
+#[cfg(test)]
+mod tests;
 
 pub use config::RaftConfig;
+pub use core::RaftCore;
 pub use message::{
     Answer, Batch, Body, Content, ElectionState, Input, Leadership, Output, ReadRange, Reply, Request, RequestId,
     Response, Token,
 };
-
-/// The roles of a quorum member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RoleKind {
-    /// Knows no leader of its epoch; may have voted.
-    Unattached,
-    /// Asks whether it would be elected.
-    Prospective,
-    /// Asks for votes.
-    Candidate,
-    /// Leads.
-    Leader,
-    /// Fetches from the leader.
-    Follower,
-    /// Has led, or has given up leading.
-    Resigned,
-}
+pub use roles::RoleKind;
