@@ -68,6 +68,8 @@ pub struct Ctx<'a> {
     pub now: Now,
     /// The registered brokers.
     pub brokers: &'a BrokerTable,
+    /// The epoch under which this broker is registered.
+    pub broker_epoch: BrokerEpoch,
 }
 
 /// The settings that the core's rules depend on.
@@ -168,6 +170,118 @@ pub enum Output {
     EpochsChanged,
     /// The high watermark moved.
     HighWatermark(Offset),
+}
+
+/// When a produce is to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acks {
+    /// `acks=1` (and 0, whose answer nobody sends): once the leader has it in the page cache.
+    Leader,
+    /// `acks=all`: once it is committed.
+    All,
+}
+
+/// Where a leader put a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appending {
+    /// The first offset, to be patched into the batch.
+    pub base: Offset,
+    /// The offset after its last.
+    pub next: Offset,
+    /// The leader epoch, to be patched into the batch.
+    pub epoch: LeaderEpoch,
+    /// The log's generation, to come back with `appended`.
+    pub generation: u64,
+}
+
+/// What a replica must know of a fetched batch before it appends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchSpan {
+    /// First offset of the batch.
+    pub base: Offset,
+    /// The offset after its last.
+    pub next: Offset,
+    /// The partition leader epoch that stands in it.
+    pub epoch: LeaderEpoch,
+}
+
+/// A follower's fetch of one partition, as its leader sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FollowerFetch {
+    /// Who fetches.
+    pub id: BrokerId,
+    /// The registration that it fetches under, or NONE.
+    pub broker_epoch: BrokerEpoch,
+    /// The leadership that it believes in, or NONE.
+    pub leader_epoch: LeaderEpoch,
+    /// The epoch of its last record, or NONE.
+    pub last_epoch: LeaderEpoch,
+    /// Its log end.
+    pub offset: Offset,
+    /// Its log start.
+    pub log_start: Offset,
+}
+
+/// How a fetch is to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serve {
+    /// Read batches from `from`, none that reaches beyond `upto`. Nothing is there if both are equal.
+    Read {
+        /// The first offset.
+        from: Offset,
+        /// The bound.
+        upto: Offset,
+    },
+    /// The fetcher's log leaves the leader's here.
+    Diverging(EpochEnd),
+}
+
+/// Where a follower stands: what its next fetch asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchPosition {
+    /// Whom to ask.
+    pub leader: BrokerId,
+    /// Under which leadership.
+    pub leader_epoch: LeaderEpoch,
+    /// The log end.
+    pub offset: Offset,
+    /// The epoch of the last record, or NONE.
+    pub last_epoch: LeaderEpoch,
+    /// The log start.
+    pub log_start: Offset,
+}
+
+/// A leader's answer to a follower for one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchAnswer<'a> {
+    /// What went wrong, if anything.
+    pub error: Option<ResponseError>,
+    /// The leader's high watermark.
+    pub high_watermark: Offset,
+    /// The leader's log start.
+    pub log_start: Offset,
+    /// Where the follower's log leaves the leader's.
+    pub diverging: Option<EpochEnd>,
+    /// The batches that came along, in order.
+    pub batches: &'a [BatchSpan],
+}
+
+/// What a follower makes of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The answer belongs to a position that is no longer the replica's: forget it.
+    Stale,
+    /// All is well: store the first `batches` of the answer (perhaps none) and fetch on.
+    Proceed {
+        /// How many of the answer's batches were taken.
+        batches: usize,
+    },
+    /// Fetch again after `replica.fetch.backoff.ms`.
+    BackOff,
+    /// Fetch no more until metadata brings a newer leader epoch.
+    AwaitMetadata,
+    /// Ask the leader for both ends of its log and call `reset_to_leader`.
+    OutOfRange,
 }
 
 /// Where a leadership's log ended, for diverging followers and OffsetForLeaderEpoch.
