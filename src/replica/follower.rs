@@ -66,11 +66,11 @@ impl ReplicaCore {
     }
     /// Where to cut when the leader says that its log of `leader.epoch` ends at `leader.end` (KIP-279): the smaller of
     /// both ends of that epoch; if this log never had it, the end of its largest lower epoch, and the next fetch asks
-    /// again from there.
+    /// again from there. A log whose epochs are all larger shares nothing.
     fn truncation_point(&self, leader: EpochEnd) -> Offset {
-        match self.log.end_offset_for(leader.epoch) {
-            Some((epoch, end)) if epoch == leader.epoch => end.min(leader.end),
-            Some((_, end)) => end,
+        match self.end_of_epoch(leader.epoch) {
+            Some(own) if own.epoch == leader.epoch => own.end.min(leader.end),
+            Some(own) => own.end,
             None => leader.end,
         }
     }

@@ -80,9 +80,8 @@ impl ReplicaCore {
             return;
         }
         let (end, now, lag) = (self.log.visible_end(), ctx.now.mono_ms(), self.config.lag_time_max_ms);
-        let in_sync = |id: BrokerId| {
-            id == self.id || leader.followers.iter().any(|f| f.id == id && f.caught_up(end, now, lag))
-        };
+        let in_sync =
+            |id: BrokerId| id == self.id || leader.followers.iter().any(|f| f.id == id && f.caught_up(end, now, lag));
         let members: Vec<_> = leader.isr.committed.iter().copied().filter(|id| in_sync(*id)).collect();
         if members.len() < leader.isr.committed.len() {
             self.ask(ctx, &members, None, out);
@@ -106,13 +105,7 @@ impl ReplicaCore {
         out.push(Output::ProposeIsr(proposal));
     }
     /// The controller's answer to proposal `id`; an answer to any other than the current one is ignored.
-    pub fn isr_answer(
-        &mut self,
-        ctx: &Ctx,
-        id: u64,
-        answer: Result<IsrAnswer, ResponseError>,
-        out: &mut Vec<Output>,
-    ) {
+    pub fn isr_answer(&mut self, ctx: &Ctx, id: u64, answer: Result<IsrAnswer, ResponseError>, out: &mut Vec<Output>) {
         let RoleState::Leader(leader) = &mut self.role else { return };
         let Some(asked) = leader.isr.asked.as_ref().filter(|a| a.proposal.id == id) else { return };
         match answer {

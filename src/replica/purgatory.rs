@@ -76,12 +76,7 @@ impl Purgatory {
     }
 }
 
-fn complete(
-    queue: &mut VecDeque<(Offset, ProduceToken)>,
-    end: Offset,
-    result: ProduceResult,
-    out: &mut Vec<Output>,
-) {
+fn complete(queue: &mut VecDeque<(Offset, ProduceToken)>, end: Offset, result: ProduceResult, out: &mut Vec<Output>) {
     while let Some((need, token)) = queue.front().copied() {
         if need > end {
             return;

@@ -143,7 +143,8 @@ fn metadata_that_only_repeats_an_answer_does_not_forget_the_next_question() {
     fetch(&mut core, THREE, 0, &mut out);
     let asked = proposal(&out);
     core.become_leader(&at(&table, 0), &state(ME, 1, 2, &[ME, TWO]), &mut out);
-    let answer = IsrAnswer { leader_epoch: LeaderEpoch(1), partition_epoch: PartitionEpoch(3), isr: vec![ME, TWO, THREE] };
+    let answer =
+        IsrAnswer { leader_epoch: LeaderEpoch(1), partition_epoch: PartitionEpoch(3), isr: vec![ME, TWO, THREE] };
     core.isr_answer(&at(&table, 0), asked.id, Ok(answer), &mut out);
     assert_eq!(core.isr(), [ME, TWO, THREE]);
 }
@@ -244,8 +245,13 @@ fn a_deposed_leader_without_a_record_of_its_epoch_finds_its_way_back() {
     new.become_follower(&state(TWO, 1, 1, &[]), &mut out);
     let asked = new.fetch_position().unwrap();
     let batches = [BatchSpan { base: Offset(0), next: Offset(5), epoch: LeaderEpoch(1) }];
-    let answer =
-        FetchAnswer { error: None, high_watermark: Offset(0), log_start: Offset(0), diverging: None, batches: &batches };
+    let answer = FetchAnswer {
+        error: None,
+        high_watermark: Offset(0),
+        log_start: Offset(0),
+        diverging: None,
+        batches: &batches,
+    };
     assert_eq!(new.fetch_answer(&asked, &answer, &mut out), Verdict::Proceed { batches: 1 });
     new.appended(&at(&table, 0), 0, Offset(5), &mut out);
     // Epoch 2 leads for a moment and appends nothing; then the other side leads epoch 3.
@@ -309,8 +315,13 @@ fn a_batch_of_an_epoch_that_the_follower_has_not_heard_of_is_left_alone() {
         BatchSpan { base: Offset(0), next: Offset(3), epoch: LeaderEpoch(1) },
         BatchSpan { base: Offset(3), next: Offset(4), epoch: LeaderEpoch(2) },
     ];
-    let answer =
-        FetchAnswer { error: None, high_watermark: Offset(4), log_start: Offset(0), diverging: None, batches: &batches };
+    let answer = FetchAnswer {
+        error: None,
+        high_watermark: Offset(4),
+        log_start: Offset(0),
+        diverging: None,
+        batches: &batches,
+    };
     assert_eq!(core.fetch_answer(&asked, &answer, &mut out), Verdict::Proceed { batches: 1 });
     assert_eq!(core.fetch_position(), None, "the batch is not in the page cache yet");
     core.appended(&at(&brokers(), 0), core.log().generation(), Offset(3), &mut out);
