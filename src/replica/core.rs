@@ -8,6 +8,7 @@ use super::purgatory::Purgatory;
 use super::types::{Acks, Ctx, EpochEnd, FetchBound, FetchToken, Output, PartitionState, ProduceToken, ReplicaConfig};
 use crate::base::bugs::{Bug, planted};
 use crate::base::{BrokerId, LeaderEpoch, Offset, PartitionEpoch};
+use crate::log::producers::ProducerStates;
 use crate::log::state::LogState;
 
 /// One replica of one partition on one broker.
@@ -16,6 +17,8 @@ pub struct ReplicaCore {
     pub(super) id: BrokerId,
     pub(super) config: ReplicaConfig,
     pub(super) log: LogState,
+    /// A function of the log's batches, except between `RebuildProducers` and its answer.
+    pub(super) producers: ProducerStates,
     /// `log_start <= high_watermark <= visible_end`, always; never falls while one leadership lasts.
     pub(super) high_watermark: Offset,
     pub(super) leader: BrokerId,
@@ -46,12 +49,19 @@ pub(super) enum RoleState {
 impl ReplicaCore {
     /// A replica over a recovered log. The checkpointed high watermark is believed as far as the log reaches.
     #[must_use]
-    pub fn new(id: BrokerId, config: ReplicaConfig, log: LogState, checkpointed_high_watermark: Offset) -> Self {
+    pub fn new(
+        id: BrokerId,
+        config: ReplicaConfig,
+        log: LogState,
+        producers: ProducerStates,
+        checkpointed_high_watermark: Offset,
+    ) -> Self {
         let high_watermark = checkpointed_high_watermark.max(log.log_start()).min(log.visible_end());
         Self {
             id,
             config,
             log,
+            producers,
             high_watermark,
             leader: BrokerId::NONE,
             leader_epoch: LeaderEpoch::NONE,
@@ -143,6 +153,19 @@ impl ReplicaCore {
         self.purgatory.appended(self.log.visible_end(), out);
         self.advance_high_watermark(ctx, out);
     }
+    /// The producer states as the stored log shows them below `end`. Returns false, and changes nothing, if the log
+    /// has moved on since: then they have to be rebuilt again.
+    pub fn producers_rebuilt(&mut self, generation: u64, end: Offset, producers: ProducerStates) -> bool {
+        let current = generation == self.log.generation() && end == self.log.log_end();
+        if current {
+            self.producers = producers;
+        }
+        current
+    }
+    /// Forgets producers that have been silent for `producer.id.expiration.ms`.
+    pub fn expire_producers(&mut self, ctx: &Ctx, expiration_ms: i64) {
+        self.producers.expire(ctx.now.wall_ms, expiration_ms);
+    }
     /// The device holds everything below `end`.
     pub fn synced(&mut self, generation: u64, end: Offset) {
         self.log.synced(generation, end);
@@ -222,6 +245,9 @@ impl ReplicaCore {
         if self.log.truncate_to(to) {
             let (to, generation) = (self.log.log_end(), self.log.generation());
             out.push(Output::Truncate { to, generation });
+            if !self.producers.truncate(to) {
+                out.push(Output::RebuildProducers);
+            }
         } else if epochs != self.log.epochs().entries().len() {
             out.push(Output::EpochsChanged);
         }
@@ -230,6 +256,7 @@ impl ReplicaCore {
     /// Starts the log anew at `start`; the high watermark moves along (KAFKA-9491).
     pub(super) fn truncate_fully(&mut self, start: Offset, out: &mut Vec<Output>) {
         self.log.truncate_fully_to(start);
+        self.producers.clear(start);
         out.push(Output::TruncateFully { start, generation: self.log.generation() });
         if self.high_watermark < start {
             self.high_watermark = start;

@@ -92,6 +92,7 @@ impl ReplicaCore {
         }
         for b in batches {
             self.log.append(b.epoch, b.base, b.next);
+            self.producers.record(&b.producer, b.base);
         }
         Some(known)
     }

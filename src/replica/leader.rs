@@ -5,8 +5,9 @@ use kafka_protocol::ResponseError;
 use super::core::{ReplicaCore, RoleState};
 use super::isr::Isr;
 use super::progress::FollowerProgress;
-use super::types::{Acks, Appending, Ctx, Output, PartitionState, ReplicaConfig};
+use super::types::{Acks, Admission, Appending, Ctx, Output, PartitionState, ReplicaConfig};
 use crate::base::{BrokerId, Offset};
+use crate::log::producers::{ProducerBatch, Verdict};
 
 /// What a replica needs only while it leads.
 #[derive(Clone, Debug)]
@@ -75,16 +76,22 @@ impl ReplicaCore {
         }
         self.purgatory.wake_fetches(out);
     }
-    /// Gives the next `count` offsets to a batch. The batch is visible once `appended` has come back.
+    /// Takes in a producer's batch, which is visible once `appended` has come back, or recognises it as a retry.
     ///
     /// # Errors
-    /// NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR, or for acks=all NOT_ENOUGH_REPLICAS.
-    pub fn append_as_leader(&mut self, acks: Acks, count: i64) -> Result<Appending, ResponseError> {
+    /// NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR, for acks=all NOT_ENOUGH_REPLICAS, and what
+    /// [`ProducerStates::check`](crate::log::producers::ProducerStates::check) refuses.
+    pub fn append_as_leader(&mut self, acks: Acks, batch: &ProducerBatch) -> Result<Admission, ResponseError> {
         self.check_append(acks)?;
+        if let Verdict::Duplicate { base, last, .. } = self.producers.check(batch)? {
+            return Ok(Admission::Duplicate { base, next: last.next() });
+        }
         let base = self.log.log_end();
-        let next = base + count;
+        let next = base + (i64::from(batch.last_offset_delta) + 1);
         self.log.append(self.leader_epoch, base, next);
-        Ok(Appending { base, next, epoch: self.leader_epoch, generation: self.log.generation() })
+        self.producers.record(batch, base);
+        let (epoch, generation) = (self.leader_epoch, self.log.generation());
+        Ok(Admission::Append(Appending { base, next, epoch, generation }))
     }
     /// Whether a produce could be appended now; errors as in [`Self::append_as_leader`].
     pub fn check_append(&self, acks: Acks) -> Result<(), ResponseError> {

@@ -32,7 +32,7 @@ mod tests;
 
 pub use core::ReplicaCore;
 pub use types::{
-    Acks, Appending, BatchSpan, BrokerLiveness, BrokerTable, Ctx, EpochEnd, FetchAnswer, FetchBound, FetchPosition,
-    FetchToken, FollowerFetch, IsrAnswer, IsrProposal, Output, PartitionState, ProduceResult, ProduceToken,
-    ReplicaConfig, Serve, Verdict,
+    Acks, Admission, Appending, BatchSpan, BrokerLiveness, BrokerTable, Ctx, EpochEnd, FetchAnswer, FetchBound,
+    FetchPosition, FetchToken, FollowerFetch, IsrAnswer, IsrProposal, Output, PartitionState, ProduceResult,
+    ProduceToken, ReplicaConfig, Serve, Verdict,
 };

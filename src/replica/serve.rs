@@ -29,36 +29,46 @@ impl ReplicaCore {
     /// A follower's fetch: checks it, takes note of how far the follower has come, and says what to read.
     ///
     /// # Errors
-    /// As [`Self::check_leading`]; OFFSET_OUT_OF_RANGE; NOT_LEADER_OR_FOLLOWER for a fetch from before the follower's
-    /// latest registration; UNKNOWN_LEADER_EPOCH for a broker that is no replica, as it may know newer metadata.
+    /// As [`Self::serve_follower`]; NOT_LEADER_OR_FOLLOWER for a fetch from before the follower's latest registration.
     pub fn follower_fetch(
         &mut self,
         ctx: &Ctx,
         fetch: &FollowerFetch,
         out: &mut Vec<Output>,
     ) -> Result<Serve, ResponseError> {
+        let serve = self.serve_follower(fetch)?;
+        if let Serve::Read { .. } = serve {
+            let registered = ctx.brokers.get(fetch.id).map_or(BrokerEpoch::NONE, |b| b.epoch);
+            if fetch.broker_epoch != BrokerEpoch::NONE && fetch.broker_epoch < registered {
+                return Err(ResponseError::NotLeaderOrFollower);
+            }
+            self.note_progress(ctx, fetch, out);
+        }
+        Ok(serve)
+    }
+    /// What to read for a follower, without taking note of it: a fetch that has waited is no news of the follower.
+    ///
+    /// # Errors
+    /// As [`Self::check_leading`]; OFFSET_OUT_OF_RANGE; UNKNOWN_LEADER_EPOCH for a broker that is no replica, as it may
+    /// know newer metadata (NOT_LEADER_OR_FOLLOWER if it named no epoch).
+    pub fn serve_follower(&self, fetch: &FollowerFetch) -> Result<Serve, ResponseError> {
         self.check_leading(fetch.leader_epoch)?;
-        let RoleState::Leader(leader) = &mut self.role else { return Err(ResponseError::NotLeaderOrFollower) };
-        let Some(at) = leader.followers.iter().position(|f| f.id == fetch.id) else {
+        let RoleState::Leader(leader) = &self.role else { return Err(ResponseError::NotLeaderOrFollower) };
+        if leader.followers.iter().all(|f| f.id != fetch.id) {
             let checked = fetch.leader_epoch != LeaderEpoch::NONE;
             return Err(if checked { ResponseError::UnknownLeaderEpoch } else { ResponseError::NotLeaderOrFollower });
-        };
+        }
         if let Some(end) = self.divergence(fetch.last_epoch, fetch.offset)? {
             return Ok(Serve::Diverging(end));
         }
         self.check_offset(fetch.offset)?;
-        let registered = ctx.brokers.get(fetch.id).map_or(BrokerEpoch::NONE, |b| b.epoch);
-        if fetch.broker_epoch != BrokerEpoch::NONE && fetch.broker_epoch < registered {
-            return Err(ResponseError::NotLeaderOrFollower);
-        }
-        self.note_progress(ctx, at, fetch, out);
         let upto = self.log.visible_end();
         Ok(Serve::Read { from: fetch.offset.min(upto), upto })
     }
-    fn note_progress(&mut self, ctx: &Ctx, at: usize, fetch: &FollowerFetch, out: &mut Vec<Output>) {
+    fn note_progress(&mut self, ctx: &Ctx, fetch: &FollowerFetch, out: &mut Vec<Output>) {
         let RoleState::Leader(leader) = &mut self.role else { return };
-        let (end, f) = (self.log.visible_end(), &mut leader.followers[at]);
-        let before = f.log_end;
+        let Some(f) = leader.followers.iter_mut().find(|f| f.id == fetch.id) else { return };
+        let (end, before) = (self.log.visible_end(), f.log_end);
         f.fetched(fetch.offset, fetch.log_start, fetch.broker_epoch, end, ctx.now.mono_ms());
         self.maybe_expand(ctx, fetch.id, out);
         if before != fetch.offset {

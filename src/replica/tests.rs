@@ -3,7 +3,9 @@
 use kafka_protocol::ResponseError;
 
 use super::*;
+use crate::base::ProducerId;
 use crate::base::{BrokerEpoch, BrokerId, LeaderEpoch, Now, Offset, PartitionEpoch};
+use crate::log::producers::{ProducerBatch, ProducerStates};
 use crate::log::state::LogState;
 
 const ME: BrokerId = BrokerId(1);
@@ -35,7 +37,7 @@ fn state(leader: BrokerId, epoch: i32, partition_epoch: i32, isr: &[BrokerId]) -
 
 fn replica() -> ReplicaCore {
     let config = ReplicaConfig { lag_time_max_ms: 1_000, min_insync_replicas: 2 };
-    ReplicaCore::new(ME, config, LogState::default(), Offset(0))
+    ReplicaCore::new(ME, config, LogState::default(), ProducerStates::new(), Offset(0))
 }
 
 fn leading(isr: &[BrokerId]) -> ReplicaCore {
@@ -44,8 +46,32 @@ fn leading(isr: &[BrokerId]) -> ReplicaCore {
     core
 }
 
+/// A batch of `count` records by nobody in particular.
+pub(super) fn plain(count: i64) -> ProducerBatch {
+    ProducerBatch {
+        producer: ProducerId::NONE,
+        epoch: -1,
+        first_sequence: -1,
+        last_sequence: -1,
+        last_offset_delta: count as i32 - 1,
+        timestamp: 0,
+        control: false,
+    }
+}
+
+fn span(base: i64, next: i64, epoch: i32) -> BatchSpan {
+    BatchSpan { base: Offset(base), next: Offset(next), epoch: LeaderEpoch(epoch), producer: plain(next - base) }
+}
+
+fn admit(core: &mut ReplicaCore, acks: Acks, batch: &ProducerBatch) -> Appending {
+    match core.append_as_leader(acks, batch) {
+        Ok(Admission::Append(a)) => a,
+        other => panic!("not appended: {other:?}"),
+    }
+}
+
 fn append(core: &mut ReplicaCore, count: i64, out: &mut Vec<Output>) -> Appending {
-    let a = core.append_as_leader(Acks::All, count).unwrap();
+    let a = admit(core, Acks::All, &plain(count));
     core.appended(&at(&brokers(), 0), a.generation, a.next, out);
     a
 }
@@ -86,7 +112,7 @@ fn acks_all_waits_for_every_in_sync_replica() {
 #[test]
 fn acks_one_waits_for_the_page_cache_only() {
     let (mut core, mut out) = (leading(&[ME, TWO, THREE]), Vec::new());
-    let a = core.append_as_leader(Acks::Leader, 5).unwrap();
+    let a = admit(&mut core, Acks::Leader, &plain(5));
     let token = ProduceToken { request: 7, part: 0 };
     core.await_produce(token, a.next, Acks::Leader, &mut out);
     assert_eq!(out, []);
@@ -97,8 +123,8 @@ fn acks_one_waits_for_the_page_cache_only() {
 #[test]
 fn below_the_minimum_nothing_is_appended_and_the_high_watermark_stands() {
     let (mut core, mut out) = (leading(&[ME]), Vec::new());
-    assert_eq!(core.append_as_leader(Acks::All, 1), Err(ResponseError::NotEnoughReplicas));
-    let a = core.append_as_leader(Acks::Leader, 1).unwrap();
+    assert_eq!(core.append_as_leader(Acks::All, &plain(1)), Err(ResponseError::NotEnoughReplicas));
+    let a = admit(&mut core, Acks::Leader, &plain(1));
     core.appended(&at(&brokers(), 0), a.generation, a.next, &mut out);
     assert_eq!(core.high_watermark(), Offset(0));
 }
@@ -190,7 +216,7 @@ fn a_replica_behind_the_start_of_the_leadership_does_not_join() {
     let mut log = LogState::default();
     log.append(LeaderEpoch(0), Offset(0), Offset(10));
     log.appended(0, Offset(10));
-    let mut core = ReplicaCore::new(ME, ReplicaConfig::default(), log, Offset(0));
+    let mut core = ReplicaCore::new(ME, ReplicaConfig::default(), log, ProducerStates::new(), Offset(0));
     let mut out = Vec::new();
     core.become_leader(&at(&brokers(), 0), &state(ME, 1, 1, &[ME, TWO]), &mut out);
     out.clear();
@@ -205,7 +231,7 @@ fn a_new_leader_answers_no_offset_query_until_its_high_watermark_reaches_its_sta
     let mut log = LogState::default();
     log.append(LeaderEpoch(0), Offset(0), Offset(10));
     log.appended(0, Offset(10));
-    let mut core = ReplicaCore::new(ME, ReplicaConfig::default(), log, Offset(4));
+    let mut core = ReplicaCore::new(ME, ReplicaConfig::default(), log, ProducerStates::new(), Offset(4));
     let mut out = Vec::new();
     core.become_leader(&at(&brokers(), 0), &state(ME, 1, 1, &[ME, TWO]), &mut out);
     assert_eq!(core.latest_offset(LeaderEpoch(1), false), Err(ResponseError::OffsetNotAvailable));
@@ -244,7 +270,7 @@ fn a_deposed_leader_without_a_record_of_its_epoch_finds_its_way_back() {
     append(&mut old, 5, &mut out);
     new.become_follower(&state(TWO, 1, 1, &[]), &mut out);
     let asked = new.fetch_position().unwrap();
-    let batches = [BatchSpan { base: Offset(0), next: Offset(5), epoch: LeaderEpoch(1) }];
+    let batches = [span(0, 5, 1)];
     let answer = FetchAnswer {
         error: None,
         high_watermark: Offset(0),
@@ -294,7 +320,7 @@ fn a_follower_far_behind_starts_anew_at_the_leaders_log_start() {
     assert_eq!((core.fetch_position().unwrap().offset, core.high_watermark()), (Offset(100), Offset(100)));
     // The leader's log start cuts through the batch 95..105, which comes whole.
     let asked = core.fetch_position().unwrap();
-    let batches = [BatchSpan { base: Offset(95), next: Offset(105), epoch: LeaderEpoch(1) }];
+    let batches = [span(95, 105, 1)];
     let answer = FetchAnswer {
         error: None,
         high_watermark: Offset(105),
@@ -311,10 +337,7 @@ fn a_batch_of_an_epoch_that_the_follower_has_not_heard_of_is_left_alone() {
     let (mut core, mut out) = (replica(), Vec::new());
     core.become_follower(&state(TWO, 1, 1, &[]), &mut out);
     let asked = core.fetch_position().unwrap();
-    let batches = [
-        BatchSpan { base: Offset(0), next: Offset(3), epoch: LeaderEpoch(1) },
-        BatchSpan { base: Offset(3), next: Offset(4), epoch: LeaderEpoch(2) },
-    ];
+    let batches = [span(0, 3, 1), span(3, 4, 2)];
     let answer = FetchAnswer {
         error: None,
         high_watermark: Offset(4),
@@ -326,4 +349,23 @@ fn a_batch_of_an_epoch_that_the_follower_has_not_heard_of_is_left_alone() {
     assert_eq!(core.fetch_position(), None, "the batch is not in the page cache yet");
     core.appended(&at(&brokers(), 0), core.log().generation(), Offset(3), &mut out);
     assert_eq!((core.fetch_position().unwrap().offset, core.high_watermark()), (Offset(3), Offset(3)));
+}
+
+#[test]
+fn a_retry_is_answered_with_its_old_offsets_and_a_gap_is_refused() {
+    let (mut core, mut out) = (leading(&[ME, TWO]), Vec::new());
+    let sequenced = |first: i32, count: i32| ProducerBatch {
+        producer: ProducerId(9),
+        epoch: 0,
+        first_sequence: first,
+        last_sequence: first + count - 1,
+        ..plain(i64::from(count))
+    };
+    append(&mut core, 3, &mut out);
+    admit(&mut core, Acks::All, &sequenced(0, 2));
+    let retried = core.append_as_leader(Acks::All, &sequenced(0, 2));
+    assert_eq!(retried, Ok(Admission::Duplicate { base: Offset(3), next: Offset(5) }));
+    let gap = core.append_as_leader(Acks::All, &sequenced(7, 2));
+    assert_eq!(gap, Err(ResponseError::OutOfOrderSequenceNumber));
+    assert_eq!(core.log().log_end(), Offset(5));
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kafka_protocol::ResponseError;
 
 use crate::base::{BrokerEpoch, BrokerId, LeaderEpoch, Now, Offset, PartitionEpoch};
+use crate::log::producers::ProducerBatch;
 
 /// What committed metadata says about one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,6 +171,9 @@ pub enum Output {
     EpochsChanged,
     /// The high watermark moved.
     HighWatermark(Offset),
+    /// A truncation cut deeper than the producer states can be taken back: rebuild them from the stored log and hand
+    /// them to `producers_rebuilt`.
+    RebuildProducers,
 }
 
 /// When a produce is to be answered.
@@ -179,6 +183,20 @@ pub enum Acks {
     Leader,
     /// `acks=all`: once it is committed.
     All,
+}
+
+/// What a leader does with a batch that it does not refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is part of the log from now on: stamp it, store it.
+    Append(Appending),
+    /// It is in the log already (KIP-98): answer with these offsets.
+    Duplicate {
+        /// The first offset.
+        base: Offset,
+        /// The offset after its last.
+        next: Offset,
+    },
 }
 
 /// Where a leader put a batch.
@@ -203,6 +221,8 @@ pub struct BatchSpan {
     pub next: Offset,
     /// The partition leader epoch that stands in it.
     pub epoch: LeaderEpoch,
+    /// What its producer wrote into it.
+    pub producer: ProducerBatch,
 }
 
 /// A follower's fetch of one partition, as its leader sees it.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use kafka_protocol::ResponseError;
 use proptest::prelude::*;
 
+use super::tests::plain;
 use super::*;
 use crate::base::bugs::{Bug, plant};
 use crate::base::random::Stream;
@@ -80,8 +81,13 @@ impl World {
     }
     fn produce(&mut self, n: usize, count: i64) {
         let (value, now, mut out) = (self.sent.len() as u64, self.now, Vec::new());
-        let Some(Ok(a)) = self.nodes[n].with(now, |core, _| core.append_as_leader(Acks::All, count)) else { return };
-        let stored = Stored { span: BatchSpan { base: a.base, next: a.next, epoch: a.epoch }, value };
+        let Some(Ok(Admission::Append(a))) =
+            self.nodes[n].with(now, |core, _| core.append_as_leader(Acks::All, &plain(count)))
+        else {
+            return;
+        };
+        let span = BatchSpan { base: a.base, next: a.next, epoch: a.epoch, producer: plain(count) };
+        let stored = Stored { span, value };
         self.sent.insert(value, stored);
         self.nodes[n].store(&[stored]);
         let token = ProduceToken { request: value, part: 0 };
@@ -207,6 +213,7 @@ impl World {
                 | Output::FetchReady(_)
                 | Output::LogStart(_)
                 | Output::EpochsChanged
+                | Output::RebuildProducers
                 | Output::HighWatermark(_) => {}
             }
         }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::controller::Record;
 use crate::base::{BrokerEpoch, BrokerId, LeaderEpoch, Now, Offset};
 use crate::log::epochs::EpochCache;
+use crate::log::producers::ProducerStates;
 use crate::log::state::LogState;
 use crate::replica::{BatchSpan, BrokerTable, Ctx, Output, ReplicaConfig, ReplicaCore};
 
@@ -53,7 +54,7 @@ impl Node {
     pub fn start(&mut self, epoch: BrokerEpoch, log: &[Record], now: u64, out: &mut Vec<Output>) {
         let end = self.disk.last().map_or(Offset::ZERO, |b| b.span.next);
         let recovered = LogState::recovered(Offset::ZERO, end, self.epochs.clone());
-        self.core = Some(ReplicaCore::new(self.id, CONFIG, recovered, self.checkpoint));
+        self.core = Some(ReplicaCore::new(self.id, CONFIG, recovered, ProducerStates::new(), self.checkpoint));
         self.broker_epoch = epoch;
         self.watched = (LeaderEpoch::NONE, Offset::ZERO);
         let mut last = None;
