@@ -1,0 +1,100 @@
+//! The core's vocabulary: what it is told and what it wants done. Data only.
+
+use kafka_protocol::messages::{
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterPartitionRequest, AlterPartitionResponse,
+    BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse,
+    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+};
+
+use crate::base::{BrokerId, LeaderEpoch, Offset};
+use crate::controller::image::Image;
+
+/// The controller's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControllerConfig {
+    /// This node.
+    pub me: BrokerId,
+    /// Brokers of another cluster are refused.
+    pub cluster_id: String,
+    /// `broker.session.timeout.ms`: a broker that is silent for longer is fenced.
+    pub session_timeout_ms: u64,
+    /// `metadata.max.idle.interval.ms`: a no-op record is written this often, in ms; 0 never.
+    pub max_idle_interval_ms: u64,
+    /// `min.insync.replicas` of topics that set none.
+    pub min_insync_replicas: usize,
+    /// `unclean.leader.election.enable` of topics that set none.
+    pub unclean_leader_election: bool,
+    /// Whether a new cluster starts with eligible leader replicas (KIP-966).
+    pub eligible_leader_replicas: bool,
+    /// `num.partitions`: of topics that are created with -1.
+    pub num_partitions: i32,
+    /// `default.replication.factor`: of topics that are created with -1.
+    pub default_replication_factor: i16,
+}
+
+/// Names one request; drawn by the shell, opaque to the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token(pub u64);
+
+/// What the active controller is asked to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// A broker introduces itself.
+    RegisterBroker(BrokerRegistrationRequest),
+    /// A broker lives, and may want to be fenced, unfenced or shut down.
+    Heartbeat(BrokerHeartbeatRequest),
+    /// A partition's leader proposes another ISR.
+    AlterPartition(AlterPartitionRequest),
+    /// New topics.
+    CreateTopics(CreateTopicsRequest),
+    /// Topics to remove, by name or id.
+    DeleteTopics(DeleteTopicsRequest),
+    /// A block of producer ids for one broker.
+    AllocateProducerIds(AllocateProducerIdsRequest),
+}
+
+/// The answer to a [`Request`], of the same kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Response {
+    /// To [`Request::RegisterBroker`].
+    RegisterBroker(BrokerRegistrationResponse),
+    /// To [`Request::Heartbeat`].
+    Heartbeat(BrokerHeartbeatResponse),
+    /// To [`Request::AlterPartition`].
+    AlterPartition(AlterPartitionResponse),
+    /// To [`Request::CreateTopics`].
+    CreateTopics(CreateTopicsResponse),
+    /// To [`Request::DeleteTopics`].
+    DeleteTopics(DeleteTopicsResponse),
+    /// To [`Request::AllocateProducerIds`].
+    AllocateProducerIds(AllocateProducerIdsResponse),
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// This node leads the metadata quorum. `image` holds everything before the leadership, and its
+    /// [`next`](Image::next) is the offset that the next proposal gets.
+    BecameActive {
+        /// The quorum's epoch; proposals carry it.
+        epoch: LeaderEpoch,
+        /// The metadata to start from.
+        image: Image,
+    },
+    /// This node no longer leads, or a proposal failed.
+    Resigned,
+    /// A request arrived.
+    Request {
+        /// Its name.
+        token: Token,
+        /// What is asked.
+        request: Request,
+    },
+    /// Everything below `upto` is committed.
+    Committed {
+        /// The offset after the last committed one.
+        upto: Offset,
+    },
+    /// Time may have reached [`next_deadline`](super::ControllerCore::next_deadline).
+    Tick,
+}
