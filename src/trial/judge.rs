@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::expect;
 use super::run::Testimony;
 use crate::base::TopicPartition;
 use crate::io::sim::{Panic, Run};
 use crate::report::availability::{self, WriteEnd, WriteSample};
+use crate::report::expectations;
 use crate::report::verdict::{Event, Outcome, Verdict, Violation};
 use crate::scenario::Scenario;
 use crate::world::history::{Entry, Op, Value};
@@ -70,15 +70,12 @@ fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) {
         verdict.events.push(Event { at_ms: scenario.duration.0, kind: "note".to_owned(), text });
     }
     for (tp, samples) in writes(&history, scenario.duration.0) {
-        let seen = availability::assess(&tp, &samples, &timeline.milestones, scenario.duration.0);
+        let seen = availability::measure(&tp, &samples, &timeline.milestones, scenario.duration.0);
+        let Some(seen) = seen else { continue };
         verdict.availability.insert(tp.to_string(), seen.percent);
         verdict.outages.extend(seen.outages);
     }
-    verdict.expectations = expect::judge(scenario, verdict, &timeline);
-    let unexpected = verdict.violations.iter().any(|v| !scenario.expect.violations.contains(&v.property));
-    if unexpected || verdict.expectations.iter().any(|e| !e.met) {
-        verdict.outcome = Outcome::Violated;
-    }
+    expectations::conclude(scenario, &timeline.course, verdict);
     if let Some(reason) = not_live {
         verdict.reason = reason;
         verdict.outcome = verdict.outcome.max(Outcome::NotLive);

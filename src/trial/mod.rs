@@ -5,7 +5,6 @@
 
 mod audit;
 pub mod determinism;
-mod expect;
 mod faults;
 mod judge;
 mod liveness;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::broker::probe::{Event, PartitionFacts};
 use crate::report::availability::{Milestone, MilestoneKind};
+use crate::report::expectations::{Course, PartitionState};
 
 /// Nanoseconds in a millisecond.
 const MS: u64 = 1_000_000;
@@ -29,19 +30,19 @@ enum Change {
     Partition(TopicPartition, PartitionFacts),
 }
 
-/// When a broker was fenced, and when a partition's state changed, in milliseconds.
+fn state(at_ms: u64, tp: &TopicPartition, facts: &PartitionFacts) -> PartitionState {
+    PartitionState { at_ms, tp: tp.clone(), leader: facts.leader, isr: facts.isr.clone() }
+}
+
+/// Lines for people, milestones for the arithmetic of outages, states for expectations.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
     /// Everything in words.
     pub lines: Vec<Line>,
     /// What divides outages into phases.
     pub milestones: Vec<Milestone>,
-    /// When brokers were fenced.
-    pub fenced: Vec<(u64, BrokerId)>,
-    /// When partitions changed, and to what.
-    pub states: Vec<(u64, TopicPartition, PartitionFacts)>,
-    /// When nodes became the active controller.
-    pub controllers: Vec<(u64, BrokerId)>,
+    /// What committed metadata said over time.
+    pub course: Course,
     pending: BTreeMap<BrokerId, Vec<Change>>,
     told: Offset,
     active: Option<(BrokerId, LeaderEpoch)>,
@@ -53,14 +54,20 @@ impl Timeline {
     pub fn clear(&mut self) {
         self.lines.clear();
         self.milestones.clear();
-        self.fenced.clear();
-        self.controllers = self.active.iter().map(|(id, _)| (0, *id)).collect();
-        self.states = self.known.iter().map(|(tp, f)| (0, tp.clone(), f.clone())).collect();
+        self.course = Course {
+            partitions: self.known.iter().map(|(tp, f)| state(0, tp, f)).collect(),
+            controllers: self.active.iter().map(|(id, _)| (0, Some(*id))).collect(),
+            fenced: Vec::new(),
+        };
     }
     /// The trial did something to the cluster.
     pub fn fault(&mut self, at_ns: u64, text: String) {
         self.milestones.push(Milestone { at_ms: at_ns / MS, what: MilestoneKind::Fault(text.clone()) });
         self.line(at_ns, "fault", text);
+    }
+    /// A client stopped waiting for an answer because `setting` ran out.
+    pub fn gave_up(&mut self, at_ns: u64, tp: TopicPartition, setting: &str) {
+        self.milestone(at_ns, MilestoneKind::GaveUp(tp, setting.to_owned()));
     }
     /// Something worth telling.
     pub fn note(&mut self, at_ns: u64, text: String) {
@@ -78,7 +85,7 @@ impl Timeline {
             Event::ControllerActive { epoch } if self.active.is_none_or(|(_, known)| *epoch > known) => {
                 let successor = self.active.is_some_and(|(old, _)| old != node);
                 self.active = Some((node, *epoch));
-                self.controllers.push((at_ns / MS, node));
+                self.course.controllers.push((at_ns / MS, Some(node)));
                 self.line(at_ns, "control", format!("node {node} is the active controller (epoch {epoch})"));
                 if successor {
                     self.milestone(at_ns, MilestoneKind::Noticed);
@@ -106,7 +113,7 @@ impl Timeline {
         for change in changes {
             match change {
                 Change::Fenced(broker) => {
-                    self.fenced.push((at_ns / MS, *broker));
+                    self.course.fenced.push((at_ns / MS, *broker));
                     self.milestone(at_ns, MilestoneKind::Noticed);
                     parts.push(format!("broker {broker} fenced"));
                 }
@@ -130,7 +137,7 @@ impl Timeline {
         parts: &mut Vec<String>,
         isrs: &mut BTreeMap<String, Vec<TopicPartition>>,
     ) {
-        self.states.push((at_ns / MS, tp.clone(), facts.clone()));
+        self.course.partitions.push(state(at_ns / MS, tp, facts));
         let Some(old) = self.known.insert(tp.clone(), facts.clone()) else { return };
         if old.leader != facts.leader {
             let name = |b: BrokerId| if b == BrokerId::NONE { "none".to_owned() } else { b.to_string() };

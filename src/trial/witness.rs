@@ -214,6 +214,10 @@ impl Watch for Witness {
         }
         told.history.push(Entry { at_ns: at, op });
     }
+    fn gave_up(&self, tp: &TopicPartition, ago_ns: u64, setting: &str) {
+        let at = self.now_ns().saturating_sub(ago_ns);
+        self.told.lock().timeline.gave_up(at, tp.clone(), setting);
+    }
 }
 
 impl Witness {

@@ -10,7 +10,7 @@ pub mod writer;
 
 use std::sync::Arc;
 
-use crate::base::BrokerId;
+use crate::base::{BrokerId, TopicPartition};
 use crate::broker::probe::Observer;
 use history::Op;
 
@@ -20,6 +20,9 @@ pub trait Watch: Observer {
     fn node_down(&self, node: BrokerId, storage_fault: bool);
     /// A client did or was told something.
     fn record(&self, op: Op);
+    /// `ago_ns` nanoseconds ago a client of this partition stopped waiting for an answer, because the time of this
+    /// setting (like `request.timeout.ms`) ran out, and tried again.
+    fn gave_up(&self, tp: &TopicPartition, ago_ns: u64, setting: &str);
 }
 
 /// A shared watcher.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::Watcher;
 use super::history::{Op, Promise, Value};
 use crate::base::TopicPartition;
+use crate::base::time::NANOS_PER_MS;
 use crate::client::config::ProducerConfig;
 use crate::client::producer::{Delivered, Producer, Record};
 use crate::io::task::{TaskSet, shutdown_requested};
@@ -76,8 +77,20 @@ async fn send(plan: &WriterPlan, producer: &Producer, seq: u64, watcher: &Watche
     };
     watcher.record(Op::Sent { value, tp: tp.clone() });
     let (watcher, promise) = (watcher.clone(), plan.promise);
-    let done = move |delivered: Delivered| watcher.record(outcome(value, tp, promise, delivered));
+    let timeout_ns = plan.config.request_timeout_ms * NANOS_PER_MS;
+    let done = move |delivered: Delivered| {
+        if let Some(ago) = gave_up_ago(&delivered, timeout_ns) {
+            watcher.gave_up(&tp, ago, "request.timeout.ms");
+        }
+        watcher.record(outcome(value, tp, promise, delivered));
+    };
     producer.send(record, done).await;
+}
+
+/// How long ago the first attempt ran into the request timeout, if it did: it was sent again, and not before that.
+fn gave_up_ago(delivered: &Delivered, timeout_ns: u64) -> Option<u64> {
+    let first = delivered.first_sent_ns.filter(|_| delivered.attempts > 1)?;
+    delivered.done_ns.checked_sub(first + timeout_ns)
 }
 
 fn outcome(value: Value, tp: TopicPartition, promise: Promise, delivered: Delivered) -> Op {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ktrial::base::BrokerId;
+use ktrial::base::{BrokerId, TopicPartition};
 use ktrial::broker::config::BrokerConfig;
 use ktrial::broker::probe::{Event, Observer};
 use ktrial::io::sim::{self, WorldConfig};
@@ -41,6 +41,7 @@ impl Observer for Notes {
 impl Watch for Notes {
     fn node_down(&self, _node: BrokerId, _storage_fault: bool) {}
     fn record(&self, _op: Op) {}
+    fn gave_up(&self, _tp: &TopicPartition, _ago_ns: u64, _setting: &str) {}
 }
 
 fn three_brokers() -> ClusterPlan {
