@@ -59,7 +59,7 @@ impl Node {
     /// If a log or a listener cannot be opened, a log directory fails, or the controller refuses the broker.
     pub async fn run(options: NodeOptions, probe: Probe, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
         let options = Arc::new(options);
-        let disk = Disk::open(&options.log_dir)?;
+        let disk = Disk::mount(&options.log_dir)?;
         // Before any log is loaded (KAFKA-10471): a crash while loading must count as unclean.
         let marker = super::partitions::take_clean_shutdown_marker(&disk).await?;
         let mut tasks = TaskSet::new();
@@ -96,8 +96,8 @@ impl Node {
     async fn serve(self: &Arc<Self>, stop: impl Future<Output = ()>, tasks: &mut TaskSet) -> Result<(), NodeError> {
         tokio::pin!(stop);
         if let Some(address) = self.options.voters.get(&self.options.id) {
-            let listener = Listener::bind(&address.host, address.port).await?;
-            tasks.spawn("controller-listener", server::serve(listener, ListenerKind::Controller, self.clone()));
+            let listener = Listener::bind(&address.host, address.port)?;
+            server::serve(listener, ListenerKind::Controller, self.clone(), tasks);
         }
         let joined = tokio::select! {
             biased;
@@ -106,8 +106,8 @@ impl Node {
         };
         if joined.is_some() {
             let address = &self.options.broker_listener;
-            let listener = Listener::bind(&address.host, address.port).await?;
-            tasks.spawn("broker-listener", server::serve(listener, ListenerKind::Broker, self.clone()));
+            let listener = Listener::bind(&address.host, address.port)?;
+            server::serve(listener, ListenerKind::Broker, self.clone(), tasks);
             tokio::select! {
                 biased;
                 failed = self.partitions.failed() => return Err(NodeError::Io(failed)),

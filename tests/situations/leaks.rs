@@ -21,7 +21,7 @@ fn chatter(leak: impl Fn(u64) -> Option<u64> + Send + Sync + 'static) -> impl Fn
         Box::pin(async move {
             let server = world.create_host("server", "10.0.0.1", 0);
             world.set_program(server, || async {
-                let mut listener = net::Listener::bind("server", 9092).await.expect("a free port");
+                let listener = net::Listener::bind("server", 9092).expect("a free port");
                 let mut connection = listener.accept().await.expect("the client comes");
                 while let Ok(Some(bytes)) = connection.recv().await {
                     if connection.send(bytes).await.is_err() {
