@@ -1,0 +1,193 @@
+//! Messages to bytes and back, headers included, without a panic or an allocation that a peer could force.
+//!
+//! `kafka-protocol` believes what a frame claims: it reserves memory for an array before it has seen one element. So every
+//! body from a socket first passes [`guard::check`], which walks it along a schema and refuses claims that the frame does
+//! not cover. What passes can be decoded at a cost in proportion to its size.
+//! Nothing here reads or writes a socket.
+
+pub mod guard;
+pub mod schema;
+
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod tests;
+
+use super::frame::PREFIX;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::ApiKey;
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+
+/// Bytes that are no message, or a message that has no bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// The frame is over before this part of it.
+    #[error("the frame ends inside {0}")]
+    Truncated(&'static str),
+    /// A length that is negative or that the frame does not cover.
+    #[error("{field} claims a length of {claimed}, {left} bytes are left")]
+    Claim {
+        /// The field with the claim.
+        field: &'static str,
+        /// The length that it claims.
+        claimed: i64,
+        /// The bytes that the frame still has.
+        left: usize,
+    },
+    /// More array elements and tagged fields than one frame may have ([`guard::MAX_ELEMENTS`]).
+    #[error("more than {} elements in one frame", guard::MAX_ELEMENTS)]
+    TooManyElements,
+    /// An API key that this codec has no schema for.
+    #[error("API key {0} is not known")]
+    UnknownApi(i16),
+    /// The codec of the message refused it.
+    #[error("{0}")]
+    Message(String),
+    /// A frame that would be longer than its length prefix can say.
+    #[error("a frame of {0} bytes is too long")]
+    TooLong(usize),
+}
+
+fn refused(error: impl std::fmt::Display) -> CodecError {
+    CodecError::Message(error.to_string())
+}
+
+/// The header that opens every request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHeader {
+    /// Which API is asked.
+    pub api: ApiKey,
+    /// In which version; not yet checked against anything.
+    pub version: i16,
+    /// What the response must repeat.
+    pub correlation_id: i32,
+    /// What the client calls itself; empty if it does not say. Shares the frame's memory.
+    pub client_id: StrBytes,
+}
+
+/// Splits a request frame (without its length prefix) into header and body.
+///
+/// # Errors
+/// [`CodecError::UnknownApi`] if nobody knows the API: how long its header is cannot be told then. Others if the header is
+/// cut off or malformed.
+pub fn split_request(mut frame: Bytes) -> Result<(RequestHeader, Bytes), CodecError> {
+    const HEADER: &str = "the request header";
+    let truncated = |_| CodecError::Truncated(HEADER);
+    let key = frame.try_get_i16().map_err(truncated)?;
+    let api = ApiKey::try_from(key).map_err(|()| CodecError::UnknownApi(key))?;
+    let version = frame.try_get_i16().map_err(truncated)?;
+    let correlation_id = frame.try_get_i32().map_err(truncated)?;
+    let client_id = match frame.try_get_i16().map_err(truncated)? {
+        -1 => StrBytes::new(),
+        n => match usize::try_from(n) {
+            Ok(len) if len <= frame.len() => StrBytes::from_utf8(frame.split_to(len)).map_err(refused)?,
+            _ => return Err(CodecError::Claim { field: "client_id", claimed: n.into(), left: frame.len() }),
+        },
+    };
+    if api.request_header_version(version) >= 2 {
+        guard::skip_tags(&mut frame)?;
+    }
+    Ok((RequestHeader { api, version, correlation_id, client_id }, frame))
+}
+
+/// Decodes the body of a request; whatever the bytes are, it neither panics nor allocates more than in proportion to them.
+///
+/// # Errors
+/// If the bytes are not a message of that API and version.
+pub fn decode_request<R: Request>(version: i16, body: &Bytes) -> Result<R, CodecError> {
+    guard::check(schema::request(R::KEY)?, version, body)?;
+    R::decode(&mut body.clone(), version).map_err(refused)
+}
+
+/// A response frame whose correlation id is read and whose body is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseFrame {
+    /// The request that this answers.
+    pub correlation_id: i32,
+    rest: Bytes,
+}
+
+impl ResponseFrame {
+    /// Reads the correlation id of a response frame (without its length prefix).
+    ///
+    /// # Errors
+    /// If the frame is shorter than that.
+    pub fn read(mut frame: Bytes) -> Result<Self, CodecError> {
+        let correlation_id = frame.try_get_i32().map_err(|_| CodecError::Truncated("the response header"))?;
+        Ok(Self { correlation_id, rest: frame })
+    }
+    /// Decodes the body as the answer to `R` in `version`; as careful as [`decode_request`].
+    ///
+    /// # Errors
+    /// If the bytes are not a response of that API and version.
+    pub fn decode<R: Request>(self, version: i16) -> Result<R::Response, CodecError> {
+        let mut body = self.rest;
+        if R::Response::header_version(version) >= 1 {
+            guard::skip_tags(&mut body)?;
+        }
+        guard::check(schema::response(R::KEY)?, version, &body)?;
+        R::Response::decode(&mut body, version).map_err(refused)
+    }
+}
+
+/// A whole request frame with its length prefix, in one allocation.
+///
+/// # Errors
+/// If a field is set that `version` does not have, or the frame would exceed 2 GiB.
+pub fn encode_request<R: Request>(
+    correlation_id: i32,
+    client_id: &str,
+    version: i16,
+    request: &R,
+) -> Result<Bytes, CodecError> {
+    let flexible = R::header_version(version) >= 2;
+    let id_len = i16::try_from(client_id.len()).map_err(|_| CodecError::TooLong(client_id.len()))?;
+    let header = 2 + 2 + 4 + 2 + client_id.len() + usize::from(flexible);
+    frame(header, version, request, |buf| {
+        buf.put_i16(R::KEY);
+        buf.put_i16(version);
+        buf.put_i32(correlation_id);
+        buf.put_i16(id_len);
+        buf.put_slice(client_id.as_bytes());
+        if flexible {
+            buf.put_u8(0);
+        }
+    })
+}
+
+/// A whole response frame with its length prefix, in one allocation.
+///
+/// # Errors
+/// If a field is set that `version` does not have, or the frame would exceed 2 GiB.
+pub fn encode_response<M: Encodable + HeaderVersion>(
+    correlation_id: i32,
+    version: i16,
+    response: &M,
+) -> Result<Bytes, CodecError> {
+    // The header of an ApiVersions response is never flexible, so that a client that knows no version can read it (KIP-511).
+    let flexible = M::header_version(version) >= 1;
+    frame(4 + usize::from(flexible), version, response, |buf| {
+        buf.put_i32(correlation_id);
+        if flexible {
+            buf.put_u8(0);
+        }
+    })
+}
+
+fn frame<M: Encodable>(
+    header: usize,
+    version: i16,
+    message: &M,
+    put_header: impl FnOnce(&mut BytesMut),
+) -> Result<Bytes, CodecError> {
+    // The size is an estimate of the codec's, good enough to allocate once; the prefix says what was written.
+    let estimate = header + message.compute_size(version).map_err(refused)?;
+    let mut buf = BytesMut::with_capacity(PREFIX + estimate);
+    buf.put_i32(0);
+    put_header(&mut buf);
+    message.encode(&mut buf, version).map_err(refused)?;
+    let len = buf.len() - PREFIX;
+    let prefix = i32::try_from(len).map_err(|_| CodecError::TooLong(len))?;
+    buf[..PREFIX].copy_from_slice(&prefix.to_be_bytes());
+    Ok(buf.freeze())
+}

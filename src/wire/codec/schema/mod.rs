@@ -1,0 +1,72 @@
+//! Where the lengths stand in the messages of the APIs that we serve, after Kafka's message schemas.
+//!
+//! The schemas hold for the versions that `kafka-protocol` reads. `codec/fuzz.rs` holds them against it: whatever a schema
+//! describes, in any version, the codec must read to the last byte.
+
+pub mod client;
+pub mod controller;
+pub mod data;
+pub mod quorum;
+
+use super::CodecError;
+use super::guard::Schema;
+use kafka_protocol::messages::ApiKey;
+
+/// What the tables are written with.
+mod kinds {
+    pub use crate::wire::codec::guard::Kind::{self, Blob, Str, Struct, Structs, Values};
+    pub use crate::wire::codec::guard::{Field, Schema};
+
+    pub const I8: Kind = Kind::Fixed(1);
+    pub const I16: Kind = Kind::Fixed(2);
+    pub const I32: Kind = Kind::Fixed(4);
+    pub const I64: Kind = Kind::Fixed(8);
+    pub const UUID: Kind = Kind::Fixed(16);
+
+    pub const fn field(name: &'static str, kind: Kind) -> Field {
+        Field::new(name, kind)
+    }
+}
+
+/// The schema of a request.
+///
+/// # Errors
+/// [`CodecError::UnknownApi`] if we have none.
+pub fn request(key: i16) -> Result<&'static Schema, CodecError> {
+    pair(key).map(|(request, _)| request)
+}
+
+/// The schema of a response.
+///
+/// # Errors
+/// [`CodecError::UnknownApi`] if we have none.
+pub fn response(key: i16) -> Result<&'static Schema, CodecError> {
+    pair(key).map(|(_, response)| response)
+}
+
+fn pair(key: i16) -> Result<(&'static Schema, &'static Schema), CodecError> {
+    let unknown = CodecError::UnknownApi(key);
+    Ok(match ApiKey::try_from(key).map_err(|()| unknown.clone())? {
+        ApiKey::Produce => (&data::PRODUCE_REQUEST, &data::PRODUCE_RESPONSE),
+        ApiKey::Fetch => (&data::FETCH_REQUEST, &data::FETCH_RESPONSE),
+        ApiKey::ListOffsets => (&data::LIST_OFFSETS_REQUEST, &data::LIST_OFFSETS_RESPONSE),
+        ApiKey::Metadata => (&client::METADATA_REQUEST, &client::METADATA_RESPONSE),
+        ApiKey::ApiVersions => (&client::API_VERSIONS_REQUEST, &client::API_VERSIONS_RESPONSE),
+        ApiKey::CreateTopics => (&client::CREATE_TOPICS_REQUEST, &client::CREATE_TOPICS_RESPONSE),
+        ApiKey::DeleteTopics => (&client::DELETE_TOPICS_REQUEST, &client::DELETE_TOPICS_RESPONSE),
+        ApiKey::InitProducerId => (&client::INIT_PRODUCER_ID_REQUEST, &client::INIT_PRODUCER_ID_RESPONSE),
+        ApiKey::Vote => (&quorum::VOTE_REQUEST, &quorum::VOTE_RESPONSE),
+        ApiKey::BeginQuorumEpoch => (&quorum::BEGIN_QUORUM_EPOCH_REQUEST, &quorum::BEGIN_QUORUM_EPOCH_RESPONSE),
+        ApiKey::EndQuorumEpoch => (&quorum::END_QUORUM_EPOCH_REQUEST, &quorum::END_QUORUM_EPOCH_RESPONSE),
+        ApiKey::AlterPartition => (&controller::ALTER_PARTITION_REQUEST, &controller::ALTER_PARTITION_RESPONSE),
+        ApiKey::Envelope => (&controller::ENVELOPE_REQUEST, &controller::ENVELOPE_RESPONSE),
+        ApiKey::BrokerRegistration => {
+            (&controller::BROKER_REGISTRATION_REQUEST, &controller::BROKER_REGISTRATION_RESPONSE)
+        }
+        ApiKey::BrokerHeartbeat => (&controller::BROKER_HEARTBEAT_REQUEST, &controller::BROKER_HEARTBEAT_RESPONSE),
+        ApiKey::AllocateProducerIds => {
+            (&controller::ALLOCATE_PRODUCER_IDS_REQUEST, &controller::ALLOCATE_PRODUCER_IDS_RESPONSE)
+        }
+        _ => return Err(unknown),
+    })
+}
