@@ -34,7 +34,7 @@ pub struct RaftCore {
     pub(super) shutting_down: bool,
     /// The last quorum state that was to be stored, and its number; `stored <= requested`.
     requested_state: Option<ElectionState>,
-    pub(super) requested: u64,
+    requested: u64,
     stored: u64,
     /// What may leave only once the quorum state of that number is durable.
     held: VecDeque<(u64, Output)>,
@@ -164,7 +164,8 @@ impl RaftCore {
             Role::Follower(f) => Some(f.fetch_deadline).filter(|_| self.is_voter()),
             Role::Resigned(r) => Some(r.deadline),
         };
-        let role = role.filter(|_| !self.shutting_down);
+        let leads = self.role.leading().is_some();
+        let role = role.filter(|_| leads || !(self.shutting_down || self.is_storing()));
         role.into_iter().chain(self.peers.next_deadline()).min()
     }
 
@@ -365,7 +366,7 @@ impl RaftCore {
 
     /// Says something to the world once the quorum state is durable.
     pub(super) fn emit(&mut self, output: Output, out: &mut Vec<Output>) {
-        if self.stored < self.requested {
+        if self.is_storing() {
             self.held.push_back((self.requested, output));
         } else {
             out.push(output);
@@ -399,9 +400,9 @@ impl RaftCore {
             out.push(Output::StoreQuorumState { sequence: self.requested, state: self.election });
         }
     }
-    /// True once the quorum state of that number is durable.
-    pub(super) fn is_stored(&self, sequence: u64) -> bool {
-        self.stored >= sequence
+    /// True while the quorum state on the device is not yet what this node stands for.
+    pub(super) fn is_storing(&self) -> bool {
+        self.stored < self.requested
     }
     /// Voters make their log durable as soon as it grows, one sync at a time; observers need not.
     pub(super) fn want_sync(&mut self, out: &mut Vec<Output>) {

@@ -147,9 +147,11 @@ impl RaftCore {
         }
     }
 
-    /// What time alone changes.
+    /// What time alone changes. While the quorum state is being stored this node can say nothing, so nothing is due:
+    /// a slow disk must not make it start elections that it cannot hold.
     pub(super) fn on_time(&mut self, now: Now, out: &mut Vec<Output>) {
-        if self.shutting_down || !self.is_voter() {
+        let silent = self.is_storing() && self.role.leading().is_none();
+        if self.shutting_down || !self.is_voter() || silent {
             return;
         }
         let due = |deadline: u64| deadline <= now.mono_ns;
@@ -195,12 +197,14 @@ impl RaftCore {
         self.count_votes(now, out);
     }
     pub(super) fn on_own_vote_durable(&mut self, now: Now, out: &mut Vec<Output>) {
-        let me = self.me;
-        match &self.role {
-            Role::Candidate(c) if !c.tally.answered(me) && self.is_stored(c.own_vote) => {
+        let fresh = self.election_deadline(now);
+        let (me, storing) = (self.me, self.is_storing());
+        if let Role::Candidate(c) = &mut self.role {
+            if !storing && !c.tally.answered(me) {
+                // Only now the votes are asked for: the time that the disk took is not the voters'.
+                c.deadline = fresh;
                 self.on_vote_answer(now, me, true, out);
             }
-            _ => {}
         }
     }
     fn count_votes(&mut self, now: Now, out: &mut Vec<Output>) {
@@ -265,8 +269,7 @@ impl RaftCore {
         let election = ElectionState { epoch: self.election.epoch.next(), leader: None, voted: Some(self.me) };
         let deadline = self.election_deadline(now);
         self.lost_elections += 1;
-        let candidate =
-            Candidate { tally: Tally::default(), deadline, own_vote: self.requested + 1, backoff_until: None };
+        let candidate = Candidate { tally: Tally::default(), deadline, backoff_until: None };
         self.change(Role::Candidate(candidate), election, out);
         self.emit(Output::Voted { epoch: election.epoch, candidate: self.me }, out);
     }

@@ -83,12 +83,11 @@ impl Tally {
     }
 }
 
+/// A candidate's own vote enters its tally once it is durable.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) tally: Tally,
     pub(super) deadline: u64,
-    /// The quorum state that holds our own vote: it counts once that is durable.
-    pub(super) own_vote: u64,
     /// Set once the election is lost: when to try again.
     pub(super) backoff_until: Option<u64>,
 }

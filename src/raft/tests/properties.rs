@@ -105,7 +105,7 @@ fn recover(world: &mut World) -> Verdict {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_quorum_keeps_its_promises_and_heals(
@@ -168,7 +168,9 @@ fn power_cuts_alone_break_nothing() {
 #[test]
 fn votes_answered_before_they_are_durable_are_caught() {
     let caught = first_caught(Some(Bug::VolatileVote), 200).expect("the bug is found");
-    assert!(caught.contains("voted for") || caught.contains("is led by"), "{caught}");
+    // A voter that forgot its vote votes again, or goes on following the leader before.
+    let signs = ["voted for", "is led by", "lacks committed", "below the high watermark", "not what was committed"];
+    assert!(signs.iter().any(|sign| caught.contains(sign)), "{caught}");
 }
 
 #[test]

@@ -68,6 +68,9 @@ pub(super) struct Node {
     /// The device.
     pub(super) durable: Vec<Batch>,
     state: Option<ElectionState>,
+    storing: bool,
+    /// The quorum state to store once the one under way is durable: the latest takes the place of earlier ones.
+    store_next: Option<(u64, ElectionState)>,
     disk_free_at: u64,
     pub(super) slow_disk_ms: u64,
     tokens: BTreeMap<Token, (BrokerId, u32, RequestId)>,
@@ -109,6 +112,8 @@ impl World {
                 log: Vec::new(),
                 durable: Vec::new(),
                 state: None,
+                storing: false,
+                store_next: None,
                 disk_free_at: 0,
                 slow_disk_ms: 0,
                 tokens: BTreeMap::new(),
@@ -152,6 +157,7 @@ impl World {
         }
         node.tokens.clear();
         node.disk_free_at = self.now;
+        (node.storing, node.store_next) = (false, None);
         // A rename under way may have reached the device or not.
         let landed = stream.below(pending.len() as u64 + 1) as usize;
         if landed > 0 {
@@ -263,6 +269,10 @@ impl World {
             }
             Done::Stored { sequence, state } => {
                 node.state = Some(state);
+                node.storing = false;
+                if let Some((sequence, state)) = node.store_next.take() {
+                    self.store(id, sequence, state);
+                }
                 Input::Stored { sequence }
             }
         };
@@ -285,7 +295,7 @@ impl World {
         match output {
             Output::Send { to, id: request_id, request } => self.post_request(id, to, request_id, &request),
             Output::Reply { token, reply } => self.post_answer(id, token, reply)?,
-            Output::StoreQuorumState { sequence, state } => self.disk(id, Done::Stored { sequence, state }),
+            Output::StoreQuorumState { sequence, state } => self.store(id, sequence, state),
             Output::Append { generation, batch } => {
                 let end = batch.next;
                 self.log_of(id).push(batch);
@@ -316,6 +326,15 @@ impl World {
     }
     fn log_of(&mut self, id: BrokerId) -> &mut Vec<Batch> {
         &mut self.nodes.get_mut(&id).expect("a known node").log
+    }
+    fn store(&mut self, id: BrokerId, sequence: u64, state: ElectionState) {
+        let node = self.nodes.get_mut(&id).expect("a known node");
+        if node.storing {
+            node.store_next = Some((sequence, state));
+        } else {
+            node.storing = true;
+            self.disk(id, Done::Stored { sequence, state });
+        }
     }
     fn disk(&mut self, id: BrokerId, done: Done) {
         let node = self.nodes.get_mut(&id).expect("a known node");
