@@ -2,6 +2,7 @@
 
 mod model;
 mod power;
+mod recovery;
 
 use bytes::Bytes;
 
