@@ -1,5 +1,18 @@
-//! One partition's log: record batches, the pure [`state::LogState`], segments with indexes, recovery.
+//! One partition's log: record batches, the pure [`state::LogState`] and [`producers::ProducerStates`], segments
+//! with indexes, recovery, and the writer that puts it all on a disk.
+//!
+//! Bytes below, rules above: nothing in here knows of leaders, replicas or requests.
+//!
+//! `recovery::open` gives a `store::LogStore` and what was found; `writer::LogHandle` takes the store and is
+//! what shells hold.
 
 pub mod batch;
+mod config;
 pub mod epochs;
+mod info;
+pub mod producers;
 pub mod state;
+pub mod writer;
+
+pub use config::LogConfig;
+pub use info::BatchInfo;
