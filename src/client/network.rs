@@ -7,7 +7,6 @@ use super::config::{CommonConfig, exponential_backoff_ms};
 use super::link::{Link, Versions};
 use super::metadata::Metadata;
 use crate::base::random::Stream;
-use crate::base::time::NANOS_PER_MS;
 use crate::base::{BrokerId, Now};
 use crate::wire::codec::{self, ResponseFrame};
 use kafka_protocol::messages::MetadataResponse;

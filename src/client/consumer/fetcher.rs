@@ -406,7 +406,8 @@ impl Fetcher {
             let answer = answer(&tp);
             let error =
                 answer.map_or(Some(ResponseError::NetworkException), |a| ResponseError::try_from_code(a.error_code));
-            let pause = self.network.retry_backoff_ms(self.lookup(&tp, which, asker).map_or(0, |l| l.failures));
+            let failures = self.lookup(&tp, which, asker).map_or(0, |l| l.failures);
+            let pause = self.network.retry_backoff_ms(failures);
             let Some(lookup) = self.lookup(&tp, which, asker).filter(|l| l.asked) else { continue };
             match error {
                 None => self.settle(&tp, asker, Ok(Offset(answer.map_or(0, |a| a.offset)))),

@@ -83,8 +83,9 @@ impl Producer {
             cfg.max_in_flight as usize,
             io::rng(&format!("client {}", cfg.common.client_id)),
         );
+        let rng = io::rng(&format!("producer {}", cfg.common.client_id));
         let state = State {
-            accumulator: Accumulator::new(cfg, io::rng(&format!("producer {}", cfg.common.client_id))),
+            accumulator: Accumulator::new(cfg, rng),
             waker: None,
             wake_ns: u64::MAX,
             force_closed: false,
