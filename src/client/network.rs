@@ -133,10 +133,6 @@ impl<T> NetworkClient<T> {
     pub fn not_before_ns(&self, id: BrokerId) -> Option<u64> {
         self.nodes.get(&id).filter(|n| matches!(n.state, State::Idle)).map(|n| n.not_before_ns)
     }
-    /// How many requests to `id` are unanswered.
-    pub fn in_flight(&self, id: BrokerId) -> usize {
-        self.nodes.get(&id).map_or(0, |n| n.in_flight.len())
-    }
     /// The highest version of `R` that both sides speak; only of a broker that is [`Self::ready`].
     pub fn version<R: Request>(&self, id: BrokerId) -> Option<i16> {
         match &self.nodes.get(&id)?.state {

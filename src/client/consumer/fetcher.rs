@@ -127,7 +127,9 @@ impl Fetcher {
     /// Asks for one end of the log of these partitions; forgets earlier questions.
     pub fn ask(&mut self, partitions: &[TopicPartition], which: i64) {
         let question = || Question { lookup: Lookup::new(which), answer: None };
-        partitions.iter().for_each(|tp| drop(self.metadata.want(&tp.topic)));
+        for tp in partitions {
+            self.metadata.want(&tp.topic);
+        }
         self.questions = partitions.iter().map(|tp| (tp.clone(), question())).collect();
     }
     /// The answers to what was asked, once all are there.
