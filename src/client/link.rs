@@ -1,11 +1,14 @@
 //! One connection to one broker, as a future that its owner polls: connect, agree on API versions, then write and read at once.
 
 use super::config::CommonConfig;
+use crate::base::limits::SOCKET_REQUEST_MAX_BYTES;
 use crate::io::{net, time};
-use crate::wire::{api, frame};
+use crate::wire::api::{self, ListenerKind};
+use crate::wire::codec::{self, ResponseFrame};
+use crate::wire::frame::FrameReader;
 use bytes::Bytes;
-use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
-use kafka_protocol::protocol::{Decodable, Message, Request, StrBytes};
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest};
+use kafka_protocol::protocol::{Request, StrBytes};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
@@ -22,9 +25,9 @@ impl Versions {
     /// The highest version of `R` that the broker and we both speak.
     pub fn common<R: Request>(&self) -> Option<i16> {
         let (their_min, their_max) = *self.0.get(&R::KEY)?;
-        let (our_min, our_max) = api::client_range(ApiKey::try_from(R::KEY).ok()?)?;
-        let highest = their_max.min(our_max).min(R::VERSIONS.max);
-        (highest >= their_min.max(our_min)).then_some(highest)
+        let ours = api::lookup(ListenerKind::Broker, ApiKey::try_from(R::KEY).ok()?)?;
+        let highest = their_max.min(ours.own);
+        (highest >= their_min.max(ours.min)).then_some(highest)
     }
 }
 
@@ -32,7 +35,7 @@ impl Versions {
 #[derive(Default)]
 struct Pipe {
     outbox: VecDeque<Bytes>,
-    inbox: VecDeque<Bytes>,
+    inbox: VecDeque<ResponseFrame>,
     versions: Option<Versions>,
 }
 
@@ -55,7 +58,7 @@ impl Link {
         self.pipe.lock().outbox.push_back(frame);
     }
     /// The next frame that arrived.
-    pub fn receive(&self) -> Option<Bytes> {
+    pub fn receive(&self) -> Option<ResponseFrame> {
         self.pipe.lock().inbox.pop_front()
     }
     /// What the broker speaks, once, when the connection has just come up.
@@ -75,16 +78,20 @@ impl Link {
 }
 
 async fn drive(
-    (host, port): (String, u16), client_id: String, setup: Duration, answer_within: Duration, pipe: Arc<Mutex<Pipe>>,
+    (host, port): (String, u16),
+    client_id: String,
+    setup: Duration,
+    answer_within: Duration,
+    pipe: Arc<Mutex<Pipe>>,
 ) -> io::Result<()> {
     let (reader, mut writer) = net::connect(&host, port, setup).await?.split();
-    let mut frames = frame::FrameReader::new(reader);
+    let mut frames = FrameReader::new(reader, SOCKET_REQUEST_MAX_BYTES);
     writer.send(hello(&client_id)?).await?;
-    let answer = time::timeout(answer_within, frames.next()).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    let answer = time::timeout(answer_within, frames.recv()).await.map_err(|_| io::ErrorKind::TimedOut)??;
     pipe.lock().versions = Some(versions(answer.ok_or(io::ErrorKind::UnexpectedEof)?)?);
     let reading = async {
-        while let Some(frame) = frames.next().await? {
-            pipe.lock().inbox.push_back(frame);
+        while let Some(frame) = frames.recv().await? {
+            pipe.lock().inbox.push_back(ResponseFrame::read(frame).map_err(io::Error::other)?);
         }
         Ok(())
     };
@@ -108,17 +115,12 @@ fn hello(client_id: &str) -> io::Result<Bytes> {
     let request = ApiVersionsRequest::default()
         .with_client_software_name(StrBytes::from_static_str("ktrial"))
         .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
-    frame::encode_request(HELLO_VERSION, 0, client_id, &request).map_err(io::Error::other)
+    codec::encode_request(0, client_id, HELLO_VERSION, &request).map_err(io::Error::other)
 }
 
-fn versions(mut frame: Bytes) -> io::Result<Versions> {
-    let malformed = || io::Error::new(io::ErrorKind::InvalidData, "not an answer to ApiVersions");
-    // The header of this answer is always version 0, a correlation id (KIP-511).
-    if frame.len() < 4 {
-        return Err(malformed());
-    }
-    let mut body = frame.split_off(4);
-    let answer = ApiVersionsResponse::decode(&mut body, HELLO_VERSION).map_err(|_| malformed())?;
+fn versions(frame: Bytes) -> io::Result<Versions> {
+    let answer = ResponseFrame::read(frame).and_then(|f| f.decode::<ApiVersionsRequest>(HELLO_VERSION));
+    let answer = answer.map_err(io::Error::other)?;
     if answer.error_code != 0 {
         return Err(io::Error::new(io::ErrorKind::Unsupported, "ApiVersions was refused"));
     }

@@ -135,6 +135,11 @@ impl Metadata {
             self.request_update();
         }
     }
+    /// True if an update was asked for and has not come.
+    #[must_use]
+    pub fn update_wanted(&self) -> bool {
+        self.schedule.needed
+    }
     /// Something turned out to be out of date: ask as soon as the backoff permits.
     pub fn request_update(&mut self) {
         self.schedule.needed = true;
@@ -267,8 +272,7 @@ mod tests {
                 .with_host(StrBytes::from_string(format!("node{id}")))
                 .with_port(9092)
         };
-        let partition =
-            MetadataResponsePartition::default().with_leader_id(leader.into()).with_leader_epoch(epoch);
+        let partition = MetadataResponsePartition::default().with_leader_id(leader.into()).with_leader_epoch(epoch);
         let topic = MetadataResponseTopic::default()
             .with_name(Some(TopicName(StrBytes::from_static_str("UserEvents"))))
             .with_partitions(vec![partition]);

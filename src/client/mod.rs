@@ -20,6 +20,17 @@
 //!   async describe_cluster(&mut self) / describe_topics(&mut self, Option<Vec<Arc<str>>>) -> Result<_, AdminError>
 //! ```
 
+pub mod admin;
 pub mod config;
 pub mod consumer;
+mod link;
+pub mod metadata;
+mod network;
 pub mod producer;
+#[cfg(test)]
+mod testing;
+
+pub use admin::{Admin, AdminError, NewTopic};
+pub use config::{AdminConfig, ConfigError, ConsumerConfig, ProducerConfig};
+pub use consumer::{ConsumedRecord, Consumer, ConsumerError};
+pub use producer::{Delivered, Delivery, Producer, Record, RecordMetadata, SendError};

@@ -5,13 +5,12 @@
 
 use super::config::{CommonConfig, exponential_backoff_ms};
 use super::link::{Link, Versions};
+use super::metadata::Metadata;
 use crate::base::random::Stream;
-use crate::base::time::NANOS_PER_MS;
 use crate::base::{BrokerId, Now};
-use crate::wire::frame;
-use bytes::Bytes;
-use kafka_protocol::messages::ResponseHeader;
-use kafka_protocol::protocol::{Decodable, HeaderVersion, Request};
+use crate::wire::codec::{self, ResponseFrame};
+use kafka_protocol::messages::MetadataResponse;
+use kafka_protocol::protocol::Request;
 use std::collections::{BTreeMap, VecDeque};
 use std::task::Context;
 use std::time::Duration;
@@ -31,7 +30,7 @@ pub(super) struct Answer<T> {
     /// What the request was for.
     pub context: T,
     version: i16,
-    frame: Bytes,
+    frame: ResponseFrame,
 }
 
 /// A request whose connection was lost or, after request.timeout.ms, closed.
@@ -46,10 +45,8 @@ pub(super) struct Lost<T> {
 
 impl<T> Answer<T> {
     /// Decodes the answer to a request of type `R`; [`None`] if it is not one.
-    pub fn decode<R: Request>(&self) -> Option<R::Response> {
-        let mut body = self.frame.clone();
-        ResponseHeader::decode(&mut body, R::Response::header_version(self.version)).ok()?;
-        R::Response::decode(&mut body, self.version).ok()
+    pub fn decode<R: Request>(self) -> (T, Option<R::Response>) {
+        (self.context, self.frame.decode::<R>(self.version).ok())
     }
 }
 
@@ -83,12 +80,14 @@ pub(super) struct NetworkClient<T> {
     nodes: BTreeMap<BrokerId, Node<T>>,
     next_correlation: i32,
     rng: Stream,
+    /// Something waits for the next poll.
+    dirty: bool,
 }
 
 impl<T> NetworkClient<T> {
     /// Connects to nobody yet.
     pub fn new(cfg: CommonConfig, max_in_flight: usize, rng: Stream) -> Self {
-        let mut client = Self { cfg, max_in_flight, nodes: BTreeMap::new(), next_correlation: 0, rng };
+        let mut client = Self { cfg, max_in_flight, nodes: BTreeMap::new(), next_correlation: 0, rng, dirty: false };
         for (i, address) in client.cfg.bootstrap_servers.clone().into_iter().enumerate() {
             client.nodes.insert(bootstrap_id(i), Node::new(address));
         }
@@ -103,6 +102,7 @@ impl<T> NetworkClient<T> {
                 Some(node) => {
                     node.lose(*id, false, lost);
                     *node = Node::new(address.clone());
+                    self.dirty = true;
                 }
                 None => drop(self.nodes.insert(*id, Node::new(address.clone()))),
             }
@@ -123,6 +123,7 @@ impl<T> NetworkClient<T> {
                         (cfg.socket_connection_setup_timeout_ms, cfg.socket_connection_setup_timeout_max_ms);
                     let setup = exponential_backoff_ms(base, max, node.failures, &mut self.rng);
                     node.state = State::Connecting(Link::open(&node.address, cfg, Duration::from_millis(setup)));
+                    self.dirty = true;
                 }
                 false
             }
@@ -131,10 +132,6 @@ impl<T> NetworkClient<T> {
     /// Until when [`Self::ready`] cannot start to connect to `id`; [`None`] if time alone will not change its answer.
     pub fn not_before_ns(&self, id: BrokerId) -> Option<u64> {
         self.nodes.get(&id).filter(|n| matches!(n.state, State::Idle)).map(|n| n.not_before_ns)
-    }
-    /// How many requests to `id` are unanswered.
-    pub fn in_flight(&self, id: BrokerId) -> usize {
-        self.nodes.get(&id).map_or(0, |n| n.in_flight.len())
     }
     /// The highest version of `R` that both sides speak; only of a broker that is [`Self::ready`].
     pub fn version<R: Request>(&self, id: BrokerId) -> Option<i16> {
@@ -163,8 +160,9 @@ impl<T> NetworkClient<T> {
     fn post<R: Request>(&mut self, id: BrokerId, version: i16, request: &R) -> Option<i32> {
         let correlation = self.next_correlation;
         let State::Up(link, _) = &mut self.nodes.get_mut(&id)?.state else { return None };
-        link.send(frame::encode_request(version, correlation, &self.cfg.client_id, request).ok()?);
+        link.send(codec::encode_request(correlation, &self.cfg.client_id, version, request).ok()?);
         self.next_correlation = correlation.wrapping_add(1) & i32::MAX;
+        self.dirty = true;
         Some(correlation)
     }
 
@@ -172,13 +170,14 @@ impl<T> NetworkClient<T> {
     /// answers, but not of deadlines: see [`Self::next_deadline_ns`].
     pub fn poll(&mut self, cx: &mut Context<'_>, now: Now, events: &mut Vec<Event<T>>) {
         for (id, node) in &mut self.nodes {
-            if node.poll(*id, cx, events) {
+            if matches!(node.state, State::Idle) {
                 continue;
             }
+            let alive = node.poll(*id, cx, events);
             let overdue = node.in_flight.iter().any(|r| r.deadline_ns <= now.mono_ns);
-            if overdue || !node.connected_or_connecting() {
-                let backoff = (self.cfg.reconnect_backoff_ms, self.cfg.reconnect_backoff_max_ms);
-                let pause = exponential_backoff_ms(backoff.0, backoff.1, node.failures, &mut self.rng);
+            if overdue || !alive {
+                let (base, max) = (self.cfg.reconnect_backoff_ms, self.cfg.reconnect_backoff_max_ms);
+                let pause = exponential_backoff_ms(base, max, node.failures, &mut self.rng);
                 node.not_before_ns = now.after_ms(pause);
                 node.lose(*id, overdue, events);
             }
@@ -189,10 +188,65 @@ impl<T> NetworkClient<T> {
         self.nodes.values().flat_map(|n| n.in_flight.iter()).map(|r| r.deadline_ns).min()
     }
 
+    /// True once after something was sent or a connection begun: then [`Self::poll`] must be called.
+    pub fn take_dirty(&mut self) -> bool {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// Asks for metadata if that is due; returns when to try again (monotonic nanoseconds) if nothing else happens before.
+    pub fn refresh(&mut self, metadata: &mut Metadata, now: Now, context: T) -> u64 {
+        let due = metadata.due_ns().unwrap_or(u64::MAX);
+        if due > now.mono_ns {
+            return due;
+        }
+        match self.ready_least_loaded(metadata.brokers(), now) {
+            Err(retry_ns) => retry_ns,
+            Ok(node) => {
+                let request = metadata.request();
+                if self.send(node, now, &request, context).is_err() {
+                    metadata.failed(now, &mut self.rng);
+                }
+                metadata.due_ns().unwrap_or(u64::MAX)
+            }
+        }
+    }
+    /// Takes an answer to [`Self::refresh`] in; [`None`] if it never came.
+    pub fn refreshed(
+        &mut self,
+        metadata: &mut Metadata,
+        now: Now,
+        answer: Option<&MetadataResponse>,
+        lost: &mut Vec<Event<T>>,
+    ) {
+        match answer {
+            Some(answer) => {
+                metadata.update(now, answer, &mut self.rng);
+                self.set_brokers(metadata.brokers(), lost);
+            }
+            None => metadata.failed(now, &mut self.rng),
+        }
+    }
+    /// The pause after the `failures`th failure in a row of something else than connecting, in milliseconds.
+    pub fn retry_backoff_ms(&mut self, failures: u32) -> u64 {
+        exponential_backoff_ms(self.cfg.retry_backoff_ms, self.cfg.retry_backoff_max_ms, failures, &mut self.rng)
+    }
+    /// A broker that any broker's question may be sent to now; [`Err`] tells when to try again (monotonic nanoseconds) if nothing else
+    /// happens before.
+    pub fn ready_least_loaded(
+        &mut self,
+        brokers: &BTreeMap<BrokerId, (String, u16)>,
+        now: Now,
+    ) -> Result<BrokerId, u64> {
+        match self.least_loaded(brokers, now) {
+            Some(id) if self.ready(id, now) => Ok(id),
+            Some(_) => Err(u64::MAX),
+            None => Err(self.next_reconnect_ns().unwrap_or(u64::MAX)),
+        }
+    }
     /// A broker to ask what any broker knows: connected and idle ones first, then the one with the shortest queue, then one that
     /// is being connected to, then one that may be connected to. Bootstrap servers stand in while `brokers` is empty, and when none
     /// of them can be tried now (KIP-899).
-    pub fn least_loaded(&mut self, brokers: &BTreeMap<BrokerId, (String, u16)>, now: Now) -> Option<BrokerId> {
+    fn least_loaded(&mut self, brokers: &BTreeMap<BrokerId, (String, u16)>, now: Now) -> Option<BrokerId> {
         let known: Vec<BrokerId> = brokers.keys().copied().collect();
         let bootstrap: Vec<BrokerId> = self.nodes.keys().copied().filter(|id| id.0 < BrokerId::NONE.0).collect();
         self.least_loaded_of(&known, now).or_else(|| self.least_loaded_of(&bootstrap, now))
@@ -212,7 +266,7 @@ impl<T> NetworkClient<T> {
         ids.iter().filter_map(|id| Some((rank(id)?, *id))).min_by_key(|(rank, _)| *rank).map(|(_, id)| id)
     }
     /// The earliest time at which an idle broker may be connected to again.
-    pub fn next_reconnect_ns(&self) -> Option<u64> {
+    fn next_reconnect_ns(&self) -> Option<u64> {
         self.nodes.values().filter(|n| matches!(n.state, State::Idle)).map(|n| n.not_before_ns).min()
     }
 }
@@ -221,15 +275,11 @@ impl<T> Node<T> {
     fn new(address: (String, u16)) -> Self {
         Self { address, state: State::Idle, in_flight: VecDeque::new(), failures: 0, not_before_ns: 0 }
     }
-    fn connected_or_connecting(&self) -> bool {
-        !matches!(self.state, State::Idle)
-    }
 
-    /// Returns true if there is nothing to judge: no connection, or a healthy one without an overdue request is not told apart here,
-    /// so only idle nodes answer true.
+    /// Returns false if the connection is dead.
     fn poll(&mut self, id: BrokerId, cx: &mut Context<'_>, events: &mut Vec<Event<T>>) -> bool {
         let (link, up) = match &mut self.state {
-            State::Idle => return true,
+            State::Idle => return false,
             State::Connecting(link) => (link, false),
             State::Up(link, _) => (link, true),
         };
@@ -247,17 +297,15 @@ impl<T> Node<T> {
             alive &= self.answered(id, frame, events);
         }
         if !alive {
-            self.failures = if up { 0 } else { self.failures.saturating_add(1) };
-            self.state = State::Idle;
+            self.failures = if matches!(self.state, State::Up(..)) { 0 } else { self.failures.saturating_add(1) };
         }
-        false
+        alive
     }
 
     /// Brokers answer in the order of requests; returns false if this one does not.
-    fn answered(&mut self, node: BrokerId, frame: Bytes, events: &mut Vec<Event<T>>) -> bool {
-        let correlation = frame.first_chunk::<4>().map(|b| i32::from_be_bytes(*b));
+    fn answered(&mut self, node: BrokerId, frame: ResponseFrame, events: &mut Vec<Event<T>>) -> bool {
         match self.in_flight.pop_front() {
-            Some(r) if Some(r.correlation) == correlation => {
+            Some(r) if r.correlation == frame.correlation_id => {
                 events.push(Event::Answer(Answer { node, context: r.context, version: r.version, frame }));
                 true
             }

@@ -43,7 +43,11 @@ impl Sticky {
     /// The partition for the next keyless record. `queues` yields, for each partition that has a leader, its index and how many
     /// batches wait for it; if none has a leader, any of `partitions` may be chosen.
     pub fn choose(
-        &mut self, partitions: usize, queues: impl Iterator<Item = (i32, usize)>, adaptive: bool, rng: &mut Stream,
+        &mut self,
+        partitions: usize,
+        queues: impl Iterator<Item = (i32, usize)>,
+        adaptive: bool,
+        rng: &mut Stream,
     ) -> i32 {
         if let Some(current) = self.current {
             return current;
