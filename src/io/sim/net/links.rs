@@ -1,0 +1,79 @@
+//! Latency and cuts, by ordered pair of hosts.
+
+use super::super::record::EventKind;
+use super::super::state::State;
+
+/// The way from one host to another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    /// Nanoseconds that every chunk takes.
+    pub base_ns: u64,
+    /// Up to this many nanoseconds more, drawn for each chunk.
+    pub jitter_ns: u64,
+    /// Nothing passes.
+    pub cut: bool,
+}
+
+impl State {
+    /// Gives links to the hosts that have none yet: their bases are drawn once, in the lower half of the
+    /// configured range, and the jitter fills the rest.
+    pub fn add_links(&mut self) {
+        let hosts = self.hosts.len();
+        for from in 0..hosts {
+            if self.net.links.len() <= from {
+                self.net.links.push(Vec::new());
+            }
+            for to in self.net.links[from].len()..hosts {
+                let link = self.draw_link(from, to);
+                self.net.links[from].push(link);
+            }
+        }
+    }
+    fn draw_link(&mut self, from: usize, to: usize) -> Link {
+        let config = &self.config.net;
+        let (low, high) = if from == to {
+            (config.loopback_us, config.loopback_us)
+        } else if self.hosts[from].region == self.hosts[to].region {
+            config.same_region_us
+        } else {
+            config.cross_region_us
+        };
+        let base_us = self.net.random.between(low, low + (high - low) / 2);
+        Link { base_ns: base_us * 1_000, jitter_ns: (high - low).div_ceil(2) * 1_000, cut: false }
+    }
+    /// How long the next chunk takes, in nanoseconds.
+    #[inline]
+    pub(super) fn latency(&mut self, from: u32, to: u32) -> u64 {
+        let link = self.net.links[from as usize][to as usize];
+        match link.jitter_ns {
+            0 => link.base_ns,
+            jitter => link.base_ns + self.net.random.between(0, jitter),
+        }
+    }
+    #[inline]
+    pub(super) fn is_cut(&self, from: u32, to: u32) -> bool {
+        self.net.links[from as usize][to as usize].cut
+    }
+    /// True if what `from` sends can reach the kernel of `to`.
+    #[inline]
+    pub(super) fn reaches(&self, from: u32, to: u32) -> bool {
+        !self.is_cut(from, to) && self.host(to).powered
+    }
+    pub fn set_latency(&mut self, from: u32, to: u32, base_us: u64, jitter_us: u64) {
+        let link = &mut self.net.links[from as usize][to as usize];
+        (link.base_ns, link.jitter_ns) = (base_us * 1_000, jitter_us * 1_000);
+        self.happens(EventKind::Link, from, u64::from(to) << 32 | 2);
+    }
+    /// Cuts or heals the way from one host to another. A host always reaches itself.
+    pub fn set_cut(&mut self, from: u32, to: u32, cut: bool) {
+        let link = &mut self.net.links[from as usize][to as usize];
+        if from == to || link.cut == cut {
+            return;
+        }
+        link.cut = cut;
+        self.happens(EventKind::Link, from, u64::from(to) << 32 | u64::from(cut));
+        if cut {
+            self.acks_stop(from, to);
+        }
+    }
+}

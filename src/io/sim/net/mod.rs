@@ -1,0 +1,156 @@
+//! TCP as programs meet it, between the hosts of the world.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `handles` | the facade: listeners, connections, their halves |
+//! | `conn` | what both kernels know of one connection |
+//! | `flow` | bytes under way: delivery, loss, retransmission, windows |
+//! | `setup` | opening and closing: handshake, refusal, end of stream, resets, deaths |
+//! | `links` | latency and cuts by ordered pair of hosts |
+//!
+//! Absent on purpose: packets. A send travels as one chunk, so a frame that was sent whole arrives whole.
+
+mod conn;
+mod flow;
+mod handles;
+mod links;
+mod setup;
+
+use super::heap::Entry;
+use super::state::{Draws, State};
+use conn::{Conn, ConnId};
+pub use handles::{Connection, Listener, Reader, Writer, connect};
+use links::Link;
+use setup::Listening;
+use std::collections::BTreeMap;
+
+/// The knobs of the network.
+#[derive(Clone, Debug)]
+pub struct NetConfig {
+    /// Least and greatest latency between two hosts of one region, in microseconds.
+    pub same_region_us: (u64, u64),
+    /// Least and greatest latency between two hosts of different regions, in microseconds.
+    pub cross_region_us: (u64, u64),
+    /// Latency from a host to itself, in microseconds.
+    pub loopback_us: u64,
+    /// How many bytes of one direction may be under way or unread before the sender waits.
+    pub window_bytes: u64,
+}
+
+impl Default for NetConfig {
+    fn default() -> Self {
+        Self {
+            same_region_us: (1_000, 2_000),
+            cross_region_us: (80_000, 100_000),
+            loopback_us: 30,
+            window_bytes: 1 << 20,
+        }
+    }
+}
+
+/// What reaches a kernel, or ends its patience. `side` is 0 for the end that connected and 1 for the other; a
+/// direction is named by its sending side.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NetEvent {
+    /// The first scheduled chunk of direction `side` arrives, unless the direction stalled since (`epoch`).
+    Deliver { conn: ConnId, side: u8, epoch: u32 },
+    /// The retransmission timer of direction `side` runs out.
+    Retransmit { conn: ConnId, side: u8 },
+    /// The sender of direction `side` learns that the reader made room.
+    Window { conn: ConnId, side: u8 },
+    /// A reset reaches `side`.
+    Reset { conn: ConnId, side: u8 },
+    /// A step of the handshake.
+    Handshake { conn: ConnId, step: Step },
+}
+
+/// The steps of opening a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// The client's first segment leaves, again.
+    Retry,
+    /// The client's first segment arrives.
+    Syn,
+    /// The server's consent arrives.
+    SynAck,
+    /// The server's refusal arrives.
+    Refused,
+    /// The client's confirmation arrives: the connection can be accepted.
+    Ack,
+}
+
+/// All connections, listeners and links.
+pub(super) struct Net {
+    conns: Vec<Option<Box<Conn>>>,
+    generations: Vec<u32>,
+    free: Vec<u32>,
+    listeners: BTreeMap<(u32, u16), Listening>,
+    /// By sending host, then by receiving host.
+    links: Vec<Vec<Link>>,
+    random: Draws,
+}
+
+impl Net {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            conns: Vec::new(),
+            generations: Vec::new(),
+            free: Vec::new(),
+            listeners: BTreeMap::new(),
+            links: Vec::new(),
+            random: Draws::new(seed, "network"),
+        }
+    }
+    pub fn draws(&self) -> u64 {
+        self.random.count
+    }
+    pub fn clear(&mut self) {
+        self.listeners.clear();
+        for slot in 0..self.conns.len() as u32 {
+            self.remove(slot);
+        }
+    }
+    #[inline]
+    fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
+        if self.generations.get(id.slot as usize) != Some(&id.generation) {
+            return None;
+        }
+        self.conns[id.slot as usize].as_deref_mut()
+    }
+    fn insert(&mut self, conn: Conn) -> ConnId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.conns.push(None);
+            self.generations.push(0);
+            self.conns.len() as u32 - 1
+        });
+        self.conns[slot as usize] = Some(Box::new(conn));
+        ConnId { slot, generation: self.generations[slot as usize] }
+    }
+    fn remove(&mut self, slot: u32) {
+        if self.conns[slot as usize].take().is_some() {
+            self.generations[slot as usize] += 1;
+            self.free.push(slot);
+        }
+    }
+    /// The connections that exist, in the order of their slots.
+    fn ids(&self) -> Vec<ConnId> {
+        let slots = self.conns.iter().zip(&self.generations).enumerate();
+        slots
+            .filter(|(_, (conn, _))| conn.is_some())
+            .map(|(slot, (_, generation))| ConnId { slot: slot as u32, generation: *generation })
+            .collect()
+    }
+}
+
+impl State {
+    /// Lets a network event happen.
+    pub fn net_event(&mut self, entry: Entry, event: NetEvent) {
+        match event {
+            NetEvent::Deliver { conn, side, epoch } => self.deliver(entry, conn, side, epoch),
+            NetEvent::Retransmit { conn, side } => self.retransmit(entry, conn, side),
+            NetEvent::Window { conn, side } => self.window_opened(entry, conn, side),
+            NetEvent::Reset { conn, side } => self.reset_arrived(entry, conn, side),
+            NetEvent::Handshake { conn, step } => self.handshake(entry, conn, step),
+        }
+    }
+}
