@@ -2,6 +2,9 @@
 //! with indexes, recovery, and the writer that puts it all on a disk.
 //!
 //! Bytes below, rules above: nothing in here knows of leaders, replicas or requests.
+//!
+//! `recovery::open` gives a `store::LogStore` and what was found; `writer::LogHandle` takes the store and is
+//! what shells hold.
 
 pub mod batch;
 mod config;

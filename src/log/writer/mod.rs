@@ -3,4 +3,4 @@
 
 mod op;
 
-pub use op::{Completion, Op};
+pub use self::op::{Completion, Op};

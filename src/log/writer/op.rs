@@ -25,6 +25,8 @@ pub enum Op {
     WriteEpochs { entries: Vec<EpochEntry> },
     /// Deletes the segments that hold nothing at or above `start`; the active one stays.
     DeleteBelow { start: Offset },
+    /// Makes everything durable and completes the index files; answered by [`Completion::Closed`].
+    Close,
 }
 
 /// What became true on the disk.
@@ -34,6 +36,8 @@ pub enum Completion {
     Appended { generation: u64, end: Offset },
     /// Everything below `end` is on the device: feed `LogState::synced`.
     Synced { generation: u64, end: Offset },
+    /// The log is complete and durable below `end`: it may be marked as cleanly shut down, or removed.
+    Closed { end: Offset },
     /// The log is lost to this process: every later op is refused. Told once.
     Failed { error: Arc<io::Error> },
 }
