@@ -7,7 +7,7 @@
 pub mod core;
 pub mod image;
 
-pub use self::core::{ControllerConfig, Input, Request, Response, Token};
+pub use self::core::{ControllerConfig, ControllerCore, Input, Output, Request, Response, Token};
 pub use image::{
     Broker, BrokerEvent, Changes, ConfigResource, Endpoint, Image, Partition, RecoveryState, ReplayError, Topic,
 };

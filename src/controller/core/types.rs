@@ -8,6 +8,7 @@ use kafka_protocol::messages::{
 
 use crate::base::{BrokerId, LeaderEpoch, Offset};
 use crate::controller::image::Image;
+use crate::wire::records::MetadataRecord;
 
 /// The controller's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,4 +98,26 @@ pub enum Input {
     },
     /// Time may have reached [`next_deadline`](super::ControllerCore::next_deadline).
     Tick,
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Append these records to the metadata log as one atomic batch. If the quorum refuses, or puts them anywhere but
+    /// at `base`, say [`Input::Resigned`].
+    Propose {
+        /// The quorum epoch in which they hold.
+        epoch: LeaderEpoch,
+        /// The offset that the first of them must get.
+        base: Offset,
+        /// Never empty.
+        records: Vec<MetadataRecord>,
+    },
+    /// Answer a request. Whatever the answer rests on is committed.
+    Reply {
+        /// The request's name.
+        token: Token,
+        /// The answer.
+        response: Response,
+    },
 }

@@ -10,7 +10,7 @@ use crate::base::{BrokerEpoch, BrokerId, Offset};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The listener's name, such as `PLAINTEXT`.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its host.
     pub host: Arc<str>,
     /// Its port.
@@ -33,7 +33,7 @@ pub struct Broker {
     /// Its listeners, in the order of registration.
     pub endpoints: Vec<Endpoint>,
     /// Its rack.
-    pub rack: Option<String>,
+    pub rack: Option<Arc<str>>,
     /// True while it may neither lead nor be in sync nor be shown to clients.
     pub fenced: bool,
     /// True once it has asked to shut down (KIP-841).
@@ -49,6 +49,6 @@ impl Broker {
     /// The listener of that name.
     #[must_use]
     pub fn endpoint(&self, name: &str) -> Option<&Endpoint> {
-        self.endpoints.iter().find(|e| e.name == name)
+        self.endpoints.iter().find(|e| *e.name == *name)
     }
 }

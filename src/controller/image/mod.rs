@@ -1,6 +1,5 @@
 //! The cluster's metadata as replayed from the metadata log: the controller's memory and every broker's metadata cache.
 //!
-//! `image.apply(offset: Offset, record: &MetadataRecord, changes: &mut Changes) -> Result<(), ReplayError>` replays one record.
 //! An [`Image`] is a value. Its tables hang behind `Arc`s, so a clone costs a few counters and shares everything that
 //! does not change; a reader keeps the clone that it took. Nothing here decides anything: it repeats what records say.
 

@@ -1,0 +1,9 @@
+//! Tests of the controller core: situations, and random lives of a cluster against its invariants.
+
+mod brokers;
+mod cluster;
+mod elections;
+mod isr;
+mod lives;
+mod purgatory;
+mod topics;
