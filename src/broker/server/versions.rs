@@ -57,8 +57,7 @@ mod tests {
             Ok(frame) => codec::split_request(frame.slice(4..)).unwrap().1,
             Err(_) => Bytes::from_static(&[1, 2, 3]),
         };
-        let header =
-            RequestHeader { api: ApiKey::ApiVersions, version, correlation_id: 9, client_id: StrBytes::new() };
+        let header = RequestHeader { api: ApiKey::ApiVersions, version, correlation_id: 9, client_id: StrBytes::new() };
         let Ok(Reply::Frame(frame)) = answer(ListenerKind::Broker, &header, &body) else {
             panic!("version {version} has no answer")
         };

@@ -183,8 +183,8 @@ fn spoil(random: &mut Stream, body: &mut Vec<u8>) {
             0 if at < body.len() => body[at] ^= 1 << random.below(8),
             1 => body.truncate(at),
             2 => {
-                let bomb: &[u8] =
-                    random.pick(&[&[0xff; 5][..], &[0xff, 0xff, 0xff, 0xff, 0x0f], &[0x7f, 0xff, 0xff, 0xff]]);
+                const BOMBS: [&[u8]; 3] = [&[0xff; 5], &[0xff, 0xff, 0xff, 0xff, 0x0f], &[0x7f, 0xff, 0xff, 0xff]];
+                let bomb = *random.pick::<&[u8]>(&BOMBS);
                 body.splice(at..body.len().min(at + bomb.len()), bomb.iter().copied());
             }
             3 => body.splice(at..at, [0, 0, 0]).for_each(drop),
