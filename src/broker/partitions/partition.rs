@@ -22,7 +22,7 @@ use crate::log::batch::BatchView;
 use crate::log::producers::ProducerBatch;
 use crate::log::writer::{Completion, LogHandle, Op};
 use crate::replica::{
-    Acks, Admission, Ctx, FetchAnswer, FetchPosition, Output, PartitionState, ReplicaConfig, ReplicaCore, Verdict,
+    Acks, Admission, Ctx, FetchAnswer, FetchPosition, FetchToken, Output, PartitionState, ReplicaConfig, ReplicaCore, Verdict,
 };
 
 /// See the module.
@@ -96,6 +96,12 @@ impl Partition {
             self.carry_out(open, ctx);
             result
         })
+    }
+    /// A waiting fetch watches no longer.
+    pub fn unwatch(&self, token: FetchToken) {
+        if let Some(open) = self.cell.lock().open.as_mut() {
+            open.core.unwatch_fetch(token);
+        }
     }
     /// Looks at the core. None while the log is not open.
     pub fn look<R>(&self, f: impl FnOnce(&ReplicaCore) -> R) -> Option<R> {
