@@ -147,6 +147,7 @@ impl Logs {
             // A log that has failed is not going to be closed.
             let _ = closed.await;
         }
+        partition.close();
         let path = self.path(&partition.tp);
         let doomed = format!("{path}.{}-delete", partition.topic_id.simple());
         if self.disk.exists(&path).await? {
@@ -155,11 +156,15 @@ impl Logs {
         }
         shared.probe.tell(Event::LogRemoved { tp: partition.tp.clone() });
         // A later log of the same name must not find the offsets of this one.
-        let mut kept = self.written.lock().await.clone();
-        for offsets in [&mut kept.high_watermarks, &mut kept.recovery_points, &mut kept.log_starts] {
-            offsets.remove(&partition.tp);
-        }
-        self.write(kept).await?;
+        let forget = |offsets: &Offsets| {
+            let mut kept = offsets.clone();
+            kept.remove(&partition.tp);
+            kept
+        };
+        let written = &mut *self.written.lock().await;
+        self.write(checkpoint::HIGH_WATERMARK, &mut written.high_watermarks, forget).await?;
+        self.write(checkpoint::RECOVERY_POINT, &mut written.recovery_points, forget).await?;
+        self.write(checkpoint::LOG_START, &mut written.log_starts, forget).await?;
         if self.disk.exists(&doomed).await? {
             self.disk.remove_dir_all(&doomed).await?;
         }
@@ -170,32 +175,26 @@ impl Logs {
     /// # Errors
     /// Those of the disk.
     pub async fn checkpoint_high_watermarks(&self, partitions: &[Arc<Partition>]) -> io::Result<()> {
-        let mut now = self.written.lock().await.clone();
-        now.high_watermarks = offsets(partitions, ReplicaCore::high_watermark);
-        now.log_starts = offsets(partitions, |core| core.log().log_start());
-        self.write(now).await
+        let written = &mut *self.written.lock().await;
+        let marks = |_: &Offsets| offsets(partitions, ReplicaCore::high_watermark);
+        self.write(checkpoint::HIGH_WATERMARK, &mut written.high_watermarks, marks).await?;
+        let starts = |_: &Offsets| offsets(partitions, |core| core.log().log_start());
+        self.write(checkpoint::LOG_START, &mut written.log_starts, starts).await
     }
     /// Writes how far the logs of `partitions` are durable, where that has changed.
     ///
     /// # Errors
     /// Those of the disk.
     pub async fn checkpoint_recovery_points(&self, partitions: &[Arc<Partition>]) -> io::Result<()> {
-        let mut now = self.written.lock().await.clone();
-        now.recovery_points = offsets(partitions, |core| core.log().durable_end());
-        self.write(now).await
+        let written = &mut *self.written.lock().await;
+        let durable = |_: &Offsets| offsets(partitions, |core| core.log().durable_end());
+        self.write(checkpoint::RECOVERY_POINT, &mut written.recovery_points, durable).await
     }
-    async fn write(&self, now: Checkpoints) -> io::Result<()> {
-        let mut written = self.written.lock().await;
-        let pairs = [
-            (checkpoint::HIGH_WATERMARK, &now.high_watermarks, &mut written.high_watermarks),
-            (checkpoint::RECOVERY_POINT, &now.recovery_points, &mut written.recovery_points),
-            (checkpoint::LOG_START, &now.log_starts, &mut written.log_starts),
-        ];
-        for (name, now, written) in pairs {
-            if *now != *written {
-                checkpoint::write_offsets(&self.disk, &self.dir, name, now).await?;
-                written.clone_from(now);
-            }
+    async fn write(&self, name: &str, written: &mut Offsets, make: impl FnOnce(&Offsets) -> Offsets) -> io::Result<()> {
+        let now = make(written);
+        if now != *written {
+            checkpoint::write_offsets(&self.disk, &self.dir, name, &now).await?;
+            *written = now;
         }
         Ok(())
     }

@@ -22,7 +22,8 @@ use crate::log::batch::BatchView;
 use crate::log::producers::ProducerBatch;
 use crate::log::writer::{Completion, LogHandle, Op};
 use crate::replica::{
-    Acks, Admission, Ctx, FetchAnswer, FetchPosition, FetchToken, Output, PartitionState, ReplicaConfig, ReplicaCore, Verdict,
+    Acks, Admission, Ctx, FetchAnswer, FetchPosition, FetchToken, Output, PartitionState, ReplicaConfig, ReplicaCore,
+    Verdict,
 };
 
 /// See the module.
@@ -74,8 +75,7 @@ impl Partition {
     }
     /// The log is open: the replica comes to life and takes the role that metadata has given it meanwhile.
     pub fn opened(self: &Arc<Self>, core: ReplicaCore, log: LogHandle) {
-        let open =
-            Open { core, log, marks: VecDeque::new(), following: None, closed: None, out: Vec::new() };
+        let open = Open { core, log, marks: VecDeque::new(), following: None, closed: None, out: Vec::new() };
         let brokers = self.shared.brokers.read();
         let ctx = self.shared.ctx(&brokers);
         let mut cell = self.cell.lock();
@@ -200,6 +200,10 @@ impl Partition {
             }
             receiver
         })
+    }
+    /// Lets go of the log; its writer ends.
+    pub fn close(&self) {
+        self.cell.lock().open = None;
     }
     /// Asks for the log to be made durable.
     pub fn sync(self: &Arc<Self>) {

@@ -53,11 +53,14 @@ impl Partitions {
                 if !done {
                     waiting.push(Waiting { part, partition, epoch, need: next });
                 }
-                ProduceOutcome { error: None, base_offset: base, log_start, ..refused(ResponseError::UnknownServerError) }
+                ProduceOutcome {
+                    error: None,
+                    base_offset: base,
+                    log_start,
+                    ..refused(ResponseError::UnknownServerError)
+                }
             }
-            Err(error) => {
-                ProduceOutcome { current_leader: self.leader_hint(&p, error), ..refused(error) }
-            }
+            Err(error) => ProduceOutcome { current_leader: self.leader_hint(&p, error), ..refused(error) },
         }
     }
     async fn await_acks(
@@ -84,11 +87,7 @@ impl Partitions {
         }
         outcomes
     }
-    fn leader_hint(
-        &self,
-        p: &ProducePartition,
-        error: ResponseError,
-    ) -> Option<(crate::base::BrokerId, LeaderEpoch)> {
+    fn leader_hint(&self, p: &ProducePartition, error: ResponseError) -> Option<(crate::base::BrokerId, LeaderEpoch)> {
         (error == ResponseError::NotLeaderOrFollower).then(|| self.known_leader(&p.topic, p.partition))?
     }
 }

@@ -41,10 +41,8 @@ impl Fetcher {
                 return Ok(());
             }
         };
-        let diverging = EpochEnd {
-            epoch: LeaderEpoch(data.diverging_epoch.epoch),
-            end: Offset(data.diverging_epoch.end_offset),
-        };
+        let diverging =
+            EpochEnd { epoch: LeaderEpoch(data.diverging_epoch.epoch), end: Offset(data.diverging_epoch.end_offset) };
         let answer = FetchAnswer {
             error: ResponseError::try_from_code(data.error_code),
             high_watermark: Offset(data.high_watermark),
