@@ -104,6 +104,11 @@ impl Net {
     pub fn draws(&self) -> u64 {
         self.random.count
     }
+    /// How many connections some kernel knows of.
+    #[cfg(test)]
+    pub fn connections(&self) -> usize {
+        self.ids().len()
+    }
     pub fn clear(&mut self) {
         self.listeners.clear();
         for slot in 0..self.conns.len() as u32 {
