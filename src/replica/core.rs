@@ -170,14 +170,35 @@ impl ReplicaCore {
     pub fn synced(&mut self, generation: u64, end: Offset) {
         self.log.synced(generation, end);
     }
-    /// A produce waits for its batch, which ends at `need`. Answers at once if there is nothing to wait for.
-    pub fn await_produce(&mut self, token: ProduceToken, need: Offset, acks: Acks, out: &mut Vec<Output>) {
-        let acks = if planted(Bug::AckBeforeIsr) { Acks::Leader } else { acks };
+    /// A produce waits for its batch, which ends at `need` and was appended in the leadership of `epoch`. Answers at once
+    /// if there is nothing to wait for.
+    pub fn await_produce(
+        &mut self,
+        token: ProduceToken,
+        epoch: LeaderEpoch,
+        need: Offset,
+        acks: Acks,
+        out: &mut Vec<Output>,
+    ) {
+        if !self.is_leader() || self.leader_epoch != epoch {
+            out.push(Output::ProduceDone { token, result: Err(ResponseError::NotLeaderOrFollower) });
+            return;
+        }
+        let acks = effective(acks);
         self.purgatory.await_offset(token, need, acks);
         match acks {
             Acks::Leader if need <= self.log.visible_end() => self.purgatory.appended(self.log.visible_end(), out),
             Acks::All if need <= self.high_watermark => self.complete_commits(out),
             _ => {}
+        }
+    }
+    /// True if a batch that ends at `need` has nothing to wait for. Below the minimal ISR even a committed one goes
+    /// through [`Self::await_produce`], which knows the error.
+    #[must_use]
+    pub fn is_done(&self, need: Offset, acks: Acks) -> bool {
+        match effective(acks) {
+            Acks::Leader => need <= self.log.visible_end(),
+            Acks::All => need <= self.high_watermark && self.check_append(Acks::All).is_ok(),
         }
     }
     /// A produce gave up. Returns false if it had been answered before.
@@ -289,4 +310,8 @@ impl ReplicaCore {
             self.purgatory.flush(Err(error), out);
         }
     }
+}
+
+fn effective(acks: Acks) -> Acks {
+    if planted(Bug::AckBeforeIsr) { Acks::Leader } else { acks }
 }

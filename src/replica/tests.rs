@@ -102,7 +102,7 @@ fn acks_all_waits_for_every_in_sync_replica() {
     let (mut core, mut out) = (leading(&[ME, TWO, THREE]), Vec::new());
     let a = append(&mut core, 5, &mut out);
     let token = ProduceToken { request: 7, part: 0 };
-    core.await_produce(token, a.next, Acks::All, &mut out);
+    core.await_produce(token, a.epoch, a.next, Acks::All, &mut out);
     fetch(&mut core, TWO, 5, &mut out);
     assert_eq!(out, []);
     fetch(&mut core, THREE, 5, &mut out);
@@ -114,7 +114,7 @@ fn acks_one_waits_for_the_page_cache_only() {
     let (mut core, mut out) = (leading(&[ME, TWO, THREE]), Vec::new());
     let a = admit(&mut core, Acks::Leader, &plain(5));
     let token = ProduceToken { request: 7, part: 0 };
-    core.await_produce(token, a.next, Acks::Leader, &mut out);
+    core.await_produce(token, a.epoch, a.next, Acks::Leader, &mut out);
     assert_eq!(out, []);
     core.appended(&at(&brokers(), 0), a.generation, a.next, &mut out);
     assert_eq!(out, [Output::ProduceDone { token, result: Ok(()) }]);
@@ -254,7 +254,7 @@ fn who_waits_at_a_deposed_leader_is_sent_away() {
     let (mut core, mut out) = (leading(&[ME, TWO]), Vec::new());
     let a = append(&mut core, 5, &mut out);
     let token = ProduceToken { request: 1, part: 2 };
-    core.await_produce(token, a.next, Acks::All, &mut out);
+    core.await_produce(token, a.epoch, a.next, Acks::All, &mut out);
     assert!(core.watch_fetch(FetchToken(3), FetchBound::HighWatermark, Offset(0)));
     out.clear();
     assert!(core.become_follower(&state(TWO, 2, 2, &[TWO]), &mut out));

@@ -91,7 +91,7 @@ impl World {
         self.sent.insert(value, stored);
         self.nodes[n].store(&[stored]);
         let token = ProduceToken { request: value, part: 0 };
-        self.nodes[n].with(now, |core, _| core.await_produce(token, a.next, Acks::All, &mut out));
+        self.nodes[n].with(now, |core, _| core.await_produce(token, a.epoch, a.next, Acks::All, &mut out));
         self.handle(n, out);
     }
     fn send_fetch(&mut self, n: usize) {
@@ -204,10 +204,7 @@ impl World {
                     let epoch = self.nodes[n].broker_epoch;
                     self.network.push(Message::Propose { from: n, epoch, proposal });
                 }
-                Output::Truncate { to, generation } => {
-                    self.nodes[n].disk.retain(|b| b.span.next <= to);
-                    self.nodes[n].pending.push_back((generation, to));
-                }
+                Output::Truncate { to, .. } => self.nodes[n].disk.retain(|b| b.span.next <= to),
                 Output::TruncateFully { .. } => self.nodes[n].disk.clear(),
                 Output::ProduceDone { .. }
                 | Output::FetchReady(_)
