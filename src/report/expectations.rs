@@ -127,8 +127,8 @@ impl Judge<'_> {
             said.push(format!("ISR {}", brokers(isr)));
         }
         let text = format!("{} at {}: {}", wanted.partition, wanted.at, said.join(", "));
-        let states = self.course.partitions.iter().filter(|s| s.tp == wanted.partition && s.at_ms <= wanted.at.0);
-        let Some(state) = states.last() else { return expectation(text, false, "no such partition yet") };
+        let state = self.course.partitions.iter().rfind(|s| s.tp == wanted.partition && s.at_ms <= wanted.at.0);
+        let Some(state) = state else { return expectation(text, false, "no such partition yet") };
         let leader = wanted.leader.is_none_or(|leader| leader == state.leader);
         let isr = wanted.isr.as_ref().is_none_or(|isr| brokers(isr) == brokers(&state.isr));
         expectation(text, leader && isr, format!("leader {}, ISR {}", state.leader, brokers(&state.isr)))
@@ -196,26 +196,18 @@ impl Judge<'_> {
         partitions.dedup();
         let mut back = None;
         for tp in partitions {
-            let states = || self.course.partitions.iter().filter(|s| s.tp == *tp);
-            if !states().any(|s| s.isr.contains(&broker)) {
+            let states: Vec<&PartitionState> = self.course.partitions.iter().filter(|s| s.tp == *tp).collect();
+            if !states.iter().any(|s| s.isr.contains(&broker)) {
                 continue;
             }
-            let last_without = states().rposition_of(|s| !s.isr.contains(&broker));
+            let last_without = states.iter().rposition(|s| !s.isr.contains(&broker));
             let Some(last_without) = last_without else { continue };
-            let returned = states().nth(last_without + 1)?;
+            let returned = states.get(last_without + 1)?;
             back = back.max(Some(returned.at_ms));
         }
         back
     }
 }
-
-/// The place of the last item that fits, for iterators that know no length.
-trait LastPosition: Iterator + Sized {
-    fn rposition_of(self, fits: impl Fn(&Self::Item) -> bool) -> Option<usize> {
-        self.enumerate().filter(|(_, item)| fits(item)).last().map(|(i, _)| i)
-    }
-}
-impl<I: Iterator> LastPosition for I {}
 
 fn plural(n: usize) -> &'static str {
     if n == 1 { "outage" } else { "outages" }

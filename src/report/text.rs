@@ -9,7 +9,7 @@ pub const COLUMNS: usize = 100;
 /// How many events are shown unless all are asked for.
 const EVENTS: usize = 16;
 /// Where an event's words begin.
-const EVENT_INDENT: usize = 23;
+const EVENT_INDENT: usize = 22;
 
 /// How to write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

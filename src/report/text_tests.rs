@@ -79,7 +79,8 @@ fn a_failed_run_shows_the_evidence_and_how_to_see_it_again() {
     assert_eq!(
         render(&v, &Style::default()),
         "\
-worker-dies  seed 42  VIOLATED   120 s simulated in 0.40 s (300x)   9,412 acked, 1 lost, 0 duplicated
+worker-dies  seed 42  VIOLATED
+  120 s simulated in 0.40 s (300x)   9,412 acked, 1 lost, 0 duplicated
    10.000 s  fault    broker 2 loses power
    18.313 s  control  broker 2 fenced; UserEvents-1: leader 2 -> 3; ISR {1,3} on all partitions
   VIOLATION  ACK (Jepsen: lost-write) at 120.5 s

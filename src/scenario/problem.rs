@@ -25,7 +25,11 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal of `file`; there must be at least one problem.
-    pub(super) fn new(file: &str, mut problems: Vec<Problem>) -> Self {
+    ///
+    /// # Panics
+    /// Without a problem: a caller that refuses for no reason is wrong.
+    #[must_use]
+    pub fn new(file: &str, mut problems: Vec<Problem>) -> Self {
         assert!(!problems.is_empty(), "a file is refused for a reason");
         problems.sort();
         problems.dedup();

@@ -58,7 +58,8 @@ pub struct Bytes(pub u64);
 impl fmt::Display for Bytes {
     /// The largest unit that leaves a whole number: `100B`, `1KiB`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, bytes) = SIZES.into_iter().find(|(_, n)| self.0 > 0 && self.0 % n == 0).unwrap_or(("B", 1));
+        let (unit, bytes) =
+            SIZES.into_iter().find(|(_, n)| self.0 > 0 && self.0.is_multiple_of(*n)).unwrap_or(("B", 1));
         write!(f, "{}{unit}", self.0 / bytes)
     }
 }

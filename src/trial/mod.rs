@@ -34,13 +34,16 @@ pub struct RunOptions {
     pub check_determinism: bool,
     /// The folder into which this run's files go; `None` writes nothing.
     pub out: Option<PathBuf>,
+    /// Write the files only if the run does not pass.
+    pub out_on_failure_only: bool,
     /// Tell every event, not only the important ones.
     pub verbose: bool,
     /// The command that runs this again: the verdict repeats it.
     pub reproduce: String,
 }
 
-/// Runs a scenario to its verdict; synchronous, in a fresh thread of its own.
+/// Runs a scenario to its verdict. It is called on a fresh OS thread of its own, and blocks it; a panic that leaves it
+/// counts as the broker's.
 pub type Runner = fn(&Scenario, u64, &RunOptions) -> Verdict;
 
 /// Runs a scenario once, or twice with `check_determinism`, to its verdict.
