@@ -53,7 +53,7 @@ impl ControllerChannel {
     ///
     /// # Errors
     /// [`NoController`] if nobody answered in time. Whether the request took effect is unknown then.
-    pub async fn call<R: Request>(
+    pub async fn call<R: Request + Sync>(
         &self,
         request: &R,
         timeout: Duration,
@@ -75,7 +75,7 @@ impl ControllerChannel {
         }
     }
 
-    async fn attempt<R: Request>(&self, link: &mut Link, request: &R, left: Duration) -> Option<R::Response> {
+    async fn attempt<R: Request + Sync>(&self, link: &mut Link, request: &R, left: Duration) -> Option<R::Response> {
         let (leader, _) = self.quorum.leader();
         let leader = leader?;
         if link.conn.as_ref().is_none_or(|(id, _)| *id != leader) {

@@ -13,17 +13,19 @@ use super::controller::ControllerNode;
 use super::lifecycle::{Lifecycle, LifecycleError};
 use super::metadata::MetadataCache;
 use super::options::NodeOptions;
-use super::partitions::{BoxFuture, ControllerRpc, Partitions};
+use super::partitions::{BoxFuture, ControllerRpc, Partitions, PartitionsConfig};
 use super::probe::{Event, Probe};
 use super::producer_ids::ProducerIds;
 use super::publisher::Publisher;
 use super::quorum::{Quorum, QuorumConfig};
 use super::server;
-use crate::base::BrokerId;
+use crate::base::{BrokerEpoch, BrokerId};
+use crate::controller::ControllerConfig;
 use crate::controller::image::Image;
 use crate::io::disk::Disk;
 use crate::io::net::Listener;
 use crate::io::task::TaskSet;
+use crate::log::LogConfig;
 use crate::wire::api::ListenerKind;
 
 /// How long a stopping quorum member may take to hand over its leadership.
@@ -35,6 +37,12 @@ pub enum NodeError {
     /// A disk or a socket failed.
     #[error("i/o error: {0}")]
     Io(#[from] io::Error),
+    /// The log directory failed; with only one, a broker cannot go on.
+    #[error("the log directory failed: {0}")]
+    LogDirFailed(Arc<io::Error>),
+    /// The node can no longer take part in the metadata quorum.
+    #[error("the metadata quorum member failed: {0}")]
+    Quorum(String),
     /// The controller would not have the broker.
     #[error(transparent)]
     Lifecycle(#[from] LifecycleError),
@@ -60,14 +68,12 @@ impl Node {
     pub async fn run(options: NodeOptions, probe: Probe, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
         let options = Arc::new(options);
         let disk = Disk::mount(&options.log_dir)?;
-        // Before any log is loaded (KAFKA-10471): a crash while loading must count as unclean.
-        let marker = super::partitions::take_clean_shutdown_marker(&disk).await?;
         let mut tasks = TaskSet::new();
         let quorum = Quorum::start(quorum_config(&options), disk.clone(), probe.clone(), &mut tasks).await?;
         let channel = |purpose| ControllerChannel::new(purpose, &options, &quorum);
         let alter = Arc::new(AlterPartitionChannel { channel: channel("alter-partition"), options: options.clone() });
-        let (partitions, partition_tasks) =
-            Partitions::start(partitions_config(&options), disk.clone(), probe.clone(), alter).await?;
+        let (partitions, previous_epoch) =
+            Partitions::start(partitions_config(&options), disk, probe.clone(), alter, &mut tasks).await?;
         let controller = options.is_voter().then(|| {
             ControllerNode::start(controller_config(&options), quorum.clone(), probe.clone(), &mut tasks)
         });
@@ -77,7 +83,7 @@ impl Node {
         let mut draw = crate::io::rng("incarnation");
         let incarnation = uuid::Uuid::from_u64_pair(draw.next_u64(), draw.next_u64());
         let node = Arc::new(Self {
-            lifecycle: Lifecycle::new(&options, channel("heartbeat"), &metadata, incarnation, marker),
+            lifecycle: Lifecycle::new(&options, channel("heartbeat"), &metadata, incarnation, previous_epoch.unwrap_or(BrokerEpoch::NONE)),
             producer_ids: ProducerIds::new(options.id, channel("producer-ids")),
             forwarding: channel("forwarding"),
             options,
@@ -88,7 +94,6 @@ impl Node {
         });
         probe.tell(Event::Started);
         let result = node.serve(stop, &mut tasks).await;
-        drop(partition_tasks);
         drop(tasks);
         result
     }
@@ -110,7 +115,8 @@ impl Node {
             server::serve(listener, ListenerKind::Broker, self.clone(), tasks);
             tokio::select! {
                 biased;
-                failed = self.partitions.failed() => return Err(NodeError::Io(failed)),
+                failed = self.partitions.failed() => return Err(NodeError::LogDirFailed(failed)),
+                reason = self.quorum.failed() => return Err(NodeError::Quorum(reason)),
                 () = self.lifecycle.run(stop) => {}
             }
         }
@@ -166,6 +172,46 @@ impl ControllerRpc for AlterPartitionChannel {
             };
             channel.call(&request, timeout, refused).await.map_err(|e| io::Error::new(io::ErrorKind::TimedOut, e))
         })
+    }
+}
+
+fn partitions_config(options: &NodeOptions) -> PartitionsConfig {
+    let c = &options.config;
+    PartitionsConfig {
+        log: LogConfig {
+            segment_bytes: c.log_segment_bytes as u32,
+            segment_ms: c.log_roll_ms as u64,
+            index_interval_bytes: c.log_index_interval_bytes as u32,
+            ..LogConfig::default()
+        },
+        message_max_bytes: c.message_max_bytes as usize,
+        min_insync_replicas: c.min_insync_replicas as usize,
+        replica_lag_time_max_ms: c.replica_lag_time_max_ms as u64,
+        replica_fetch_wait_max_ms: c.replica_fetch_wait_max_ms as u64,
+        replica_fetch_min_bytes: c.replica_fetch_min_bytes as i32,
+        replica_fetch_max_bytes: c.replica_fetch_max_bytes as i32,
+        replica_fetch_backoff_ms: c.replica_fetch_backoff_ms as u64,
+        replica_socket_timeout_ms: c.replica_socket_timeout_ms as u64,
+        connection_setup_timeout_ms: c.socket_connection_setup_timeout_ms as u64,
+        high_watermark_checkpoint_interval_ms: c.replica_hw_checkpoint_interval_ms as u64,
+        producer_id_expiration_ms: c.producer_id_expiration_ms,
+        // The disk is mounted at the log directory already.
+        ..PartitionsConfig::new(options.id, "")
+    }
+}
+
+fn controller_config(options: &NodeOptions) -> ControllerConfig {
+    let c = &options.config;
+    ControllerConfig {
+        me: options.id,
+        cluster_id: options.cluster_id.clone(),
+        session_timeout_ms: c.session_timeout_ms as u64,
+        max_idle_interval_ms: c.metadata_max_idle_interval_ms as u64,
+        min_insync_replicas: c.min_insync_replicas as usize,
+        unclean_leader_election: c.unclean_leader_election,
+        eligible_leader_replicas: c.eligible_leader_replicas,
+        num_partitions: c.num_partitions as i32,
+        default_replication_factor: c.default_replication_factor as i16,
     }
 }
 

@@ -28,7 +28,7 @@ impl Publisher {
     pub async fn run(self, mut committed: CommittedReader) {
         let mut image = Image::default();
         loop {
-            let QuorumEvent::Committed(batch) = committed.next().await else { continue };
+            let QuorumEvent::Batch(batch) = committed.next().await else { continue };
             let mut changes = Changes::default();
             for (offset, record) in &batch.records {
                 if let Err(error) = image.apply(*offset, record, &mut changes) {

@@ -8,7 +8,7 @@ use crate::base::{Offset, TopicPartition};
 use crate::check::verdict::Audit;
 use crate::client::config::ConsumerConfig;
 use crate::client::consumer::Consumer;
-use crate::io::{clock, time};
+use crate::io::time;
 use crate::world::history::Value;
 
 /// How long the audit of one partition may take before it counts as not live.
@@ -36,10 +36,7 @@ async fn read(witness: &Witness, bootstrap: &str, tp: &TopicPartition) -> Result
     }
     let mut consumer = Consumer::new(config).map_err(|e| e.to_string())?;
     consumer.assign(vec![tp.clone()]);
-    let of = std::slice::from_ref(tp);
-    let start = retry(async || consumer.beginning_offsets(of).await.ok()).await;
-    let end = retry(async || consumer.end_offsets(of).await.ok()).await;
-    let (start, end) = (first(&start)?, first(&end)?);
+    let (start, end) = bounds(&mut consumer, tp).await?;
     let mut records = Vec::new();
     consumer.seek_to_beginning(tp);
     while records.last().map_or(start, |(offset, _): &(Offset, _)| offset.next()) < end {
@@ -54,13 +51,15 @@ fn first(offsets: &[Offset]) -> Result<Offset, String> {
     offsets.first().copied().ok_or_else(|| "ListOffsets answered with no offset".to_owned())
 }
 
-/// Asks until there is an answer; the caller bounds the time.
-async fn retry<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+/// Log start and end by ListOffsets; asks until there is an answer, the caller bounds the time.
+async fn bounds(consumer: &mut Consumer, tp: &TopicPartition) -> Result<(Offset, Offset), String> {
+    let of = [tp.clone()];
     loop {
-        let asked_at = clock::now();
-        if let Some(answer) = ask().await {
-            return answer;
+        let start = consumer.beginning_offsets(&of).await;
+        let end = consumer.end_offsets(&of).await;
+        if let (Ok(start), Ok(end)) = (start, end) {
+            return Ok((first(&start)?, first(&end)?));
         }
-        time::sleep_until(asked_at.after_ms(500)).await;
+        time::sleep(Duration::from_millis(500)).await;
     }
 }

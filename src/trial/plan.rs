@@ -48,10 +48,13 @@ pub(super) fn promises(scenario: &Scenario) -> Promises {
 
 /// A topic to create.
 pub(super) fn topic(topic: &Topic) -> NewTopic {
-    if topic.assignment.is_empty() {
-        NewTopic::new(topic.name.as_str(), topic.partitions as i32, topic.replication_factor as i16)
-    } else {
-        NewTopic::with_assignment(topic.name.as_str(), topic.assignment.clone())
+    let by_hand = !topic.assignment.is_empty();
+    NewTopic {
+        name: topic.name.as_str().into(),
+        partitions: if by_hand { -1 } else { topic.partitions as i32 },
+        replication_factor: if by_hand { -1 } else { topic.replication_factor as i16 },
+        assignments: topic.assignment.clone(),
+        ..NewTopic::default()
     }
 }
 

@@ -100,7 +100,7 @@ impl Trial {
         let mut config = AdminConfig::default();
         config.set("bootstrap.servers", &self.cluster.bootstrap()).map_err(|e| e.to_string())?;
         let mut admin = Admin::new(config).map_err(|e| e.to_string())?;
-        let created = admin.create_topics(topics).await.map_err(|e| format!("topics could not be created: {e}"))?;
+        let created = admin.create_topics(&topics).await.map_err(|e| format!("topics could not be created: {e}"))?;
         for (topic, result) in self.scenario.topics.iter().zip(created) {
             result.map_err(|e| format!("topic {} could not be created: {e:?}", topic.name))?;
         }

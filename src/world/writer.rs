@@ -77,7 +77,7 @@ async fn send(plan: &WriterPlan, producer: &Producer, seq: u64, watcher: &Watche
     };
     watcher.record(Op::Sent { value, tp: tp.clone() });
     let (watcher, promise) = (watcher.clone(), plan.promise);
-    let timeout_ns = plan.config.request_timeout_ms * NANOS_PER_MS;
+    let timeout_ns = plan.config.common.request_timeout_ms * NANOS_PER_MS;
     let done = move |delivered: Delivered| {
         if let Some(ago) = gave_up_ago(&delivered, timeout_ns) {
             watcher.gave_up(&tp, ago, "request.timeout.ms");

@@ -36,7 +36,7 @@ impl Node {
                     .with_node_id(b.id.0.into())
                     .with_host(host)
                     .with_port(i32::from(port))
-                    .with_rack(b.rack.clone().filter(|_| version >= 1).map(StrBytes::from_string)),
+                    .with_rack(b.rack.clone().filter(|_| version >= 1).map(|r| StrBytes::from_string(r.to_string()))),
             )
         });
         MetadataResponse::default()

@@ -74,7 +74,7 @@ impl Node {
         let _ = time::timeout(AUTO_CREATE_TIMEOUT, known).await;
     }
 
-    async fn forward<R: Rpc>(&self, version: i16, request: &R, timeout: Duration) -> Option<R::Response> {
+    async fn forward<R: Rpc + Sync>(&self, version: i16, request: &R, timeout: Duration) -> Option<R::Response> {
         let frame = codec::encode_request(0, "forwarded", version, request).ok()?;
         let envelope = EnvelopeRequest::default()
             .with_request_data(frame.slice(crate::wire::frame::PREFIX..))
