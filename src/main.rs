@@ -14,6 +14,15 @@ fn parts() -> Parts {
     Parts { serve: ktrial::cli::serve::serve }
 }
 
+/// `KTRIAL_LOG=info ktrial run ...` tells what the nodes do; unset, nothing is told and nothing is paid.
+fn trace() {
+    if let Ok(filter) = std::env::var("KTRIAL_LOG") {
+        let filter = tracing_subscriber::EnvFilter::new(format!("{filter},madsim=off"));
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    }
+}
+
 fn main() -> ExitCode {
+    trace();
     cli::main(&parts())
 }

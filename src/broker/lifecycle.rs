@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::broker_registration_request::{Feature, Listener};
+use kafka_protocol::messages::broker_registration_request::Listener;
 use kafka_protocol::messages::{
     BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse,
 };
@@ -16,6 +16,7 @@ use super::channel::ControllerChannel;
 use super::metadata::MetadataCache;
 use super::options::NodeOptions;
 use crate::base::{BrokerEpoch, Offset};
+use crate::controller::core::broker_features;
 use crate::io::{clock, time};
 
 /// A start, a heartbeat or a stop that cannot go on.
@@ -176,16 +177,12 @@ impl Lifecycle {
             .with_host(StrBytes::from_string(address.host.clone()))
             .with_port(address.port)
             .with_security_protocol(0);
-        let feature = Feature::default()
-            .with_name(StrBytes::from_static_str("metadata.version"))
-            .with_min_supported_version(7)
-            .with_max_supported_version(27);
         BrokerRegistrationRequest::default()
             .with_broker_id(self.options.id.0.into())
             .with_cluster_id(StrBytes::from_string(self.options.cluster_id.clone()))
             .with_incarnation_id(self.incarnation)
             .with_listeners(vec![listener])
-            .with_features(vec![feature])
+            .with_features(broker_features())
             .with_rack(self.options.rack.clone().map(StrBytes::from_string))
             .with_previous_broker_epoch(self.previous_epoch.0)
     }

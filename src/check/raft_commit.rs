@@ -27,6 +27,9 @@ impl RaftCommit {
             None if lessened => quorum.committed_end(),
             None => return,
         };
+        if end == Offset::ZERO {
+            return;
+        }
         let durable = quorum.durable_on(end);
         if durable.len() < quorum.majority() {
             let on: Vec<_> = durable.iter().map(|n| n.0).collect();

@@ -38,7 +38,7 @@ async fn read(witness: &Witness, bootstrap: &str, tp: &TopicPartition) -> Result
     consumer.assign(vec![tp.clone()]);
     let (start, end) = bounds(&mut consumer, tp).await?;
     let mut records = Vec::new();
-    consumer.seek_to_beginning(tp);
+    consumer.seek_to_beginning(tp).map_err(|e| e.to_string())?;
     while records.last().map_or(start, |(offset, _): &(Offset, _)| offset.next()) < end {
         let polled = consumer.poll(Duration::from_secs(1)).await.map_err(|e| e.to_string())?;
         records.extend(polled.into_iter().map(|r| (r.offset, r.value.as_deref().and_then(Value::decode))));

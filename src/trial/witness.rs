@@ -108,11 +108,6 @@ impl Witness {
     pub fn partition(&self, tp: &TopicPartition) -> Option<PartitionFacts> {
         self.told.lock().court.ground().partition(tp)?.latest().cloned()
     }
-    /// The names of all partitions that exist.
-    #[must_use]
-    pub fn partitions(&self) -> Vec<TopicPartition> {
-        self.told.lock().court.ground().partitions().map(|(tp, _)| tp.clone()).collect()
-    }
     /// Log end and high watermark of every replica that runs.
     #[must_use]
     pub fn replicas(&self, tp: &TopicPartition) -> Vec<(BrokerId, Offset, Offset)> {
@@ -124,11 +119,6 @@ impl Witness {
     #[must_use]
     pub fn applied(&self) -> BTreeMap<BrokerId, Offset> {
         self.told.lock().applied.clone()
-    }
-    /// True as soon as anything was violated.
-    #[must_use]
-    pub fn has_violations(&self) -> bool {
-        self.told.lock().court.findings().total > 0
     }
     /// For how many writes no outcome is known yet.
     #[must_use]
