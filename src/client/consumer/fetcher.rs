@@ -148,10 +148,11 @@ impl Fetcher {
             for event in std::mem::take(&mut self.events) {
                 self.take(event, now);
             }
+            // Metadata last: the others may find that they need it.
             let next_ns = [
-                self.network.refresh(&mut self.metadata, now, Purpose::Metadata),
                 self.look_up(now),
                 self.fetch(now),
+                self.network.refresh(&mut self.metadata, now, Purpose::Metadata),
                 self.network.next_deadline_ns().unwrap_or(u64::MAX),
             ];
             if !self.network.take_dirty() {
@@ -232,7 +233,7 @@ impl Fetcher {
                 next_ns = next_ns.min(self.network.not_before_ns(leader).unwrap_or(u64::MAX));
             }
         }
-        if leaderless { next_ns.min(self.metadata.due_ns().unwrap_or(u64::MAX)) } else { next_ns }
+        next_ns
     }
     fn send_fetch(&mut self, leader: BrokerId, partitions: Vec<(TopicPartition, Offset, LeaderEpoch)>, now: Now) {
         let mut topics: Vec<FetchTopic> = Vec::new();
@@ -364,7 +365,7 @@ impl Fetcher {
                 next_ns = next_ns.min(self.network.not_before_ns(leader).unwrap_or(u64::MAX));
             }
         }
-        if leaderless { next_ns.min(self.metadata.due_ns().unwrap_or(u64::MAX)) } else { next_ns }
+        next_ns
     }
     fn send_lookup(&mut self, leader: BrokerId, asked: Vec<(TopicPartition, i64, Asker)>, now: Now) {
         let mut topics: Vec<ListOffsetsTopic> = Vec::new();

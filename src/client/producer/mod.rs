@@ -7,6 +7,8 @@ mod accumulator;
 mod batch;
 mod partitioner;
 mod queue;
+#[cfg(test)]
+mod queue_tests;
 mod record;
 mod sender;
 #[cfg(test)]
