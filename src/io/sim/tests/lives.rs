@@ -97,6 +97,7 @@ fn everything_that_fell_due_in_a_pause_fires_at_its_end() {
             }
         })
         .await;
+        sleep_ms(5).await;
         world.pause(host);
         // The kernel goes on: it lets clients in and takes their bytes.
         let mut connection = dial("1").await;
