@@ -171,11 +171,8 @@ impl PartitionQueue {
         } else if verdict::log_lacks_batch(error) {
             batch.unsettled = false;
         }
-        if error == ResponseError::MessageTooLarge && batch.count() > 1 {
-            match batch.split() {
-                Ok(halves) => return self.requeue_halves(halves),
-                Err(whole) => batch = whole,
-            }
+        if error == ResponseError::MessageTooLarge && batch.can_split() {
+            return self.requeue_halves(batch.split());
         }
         let expired = now.mono_ns >= batch.created_ns.saturating_add(rules.delivery_timeout_ns);
         if !expired && batch.attempts <= rules.retries && self.may_retry(&batch, error, answer, rules) {

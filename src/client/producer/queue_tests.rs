@@ -107,8 +107,7 @@ impl Stage {
             None => self.log.append(BatchView::parse(&bytes).unwrap()),
         };
         let base_offset = Offset(result.unwrap_or(-1));
-        let answer =
-            Answer { error: result.err(), base_offset, log_append_time: None, log_start_offset: Offset::ZERO };
+        let answer = Answer { error: result.err(), base_offset, log_append_time: None, log_start_offset: Offset::ZERO };
         self.tell(ordinal, &answer);
     }
     fn tell(&mut self, ordinal: u64, answer: &Answer) {
