@@ -15,8 +15,8 @@
 //! | 6 | [`world`] | one simulated cluster: build, crash, restart; faults, probes, history |
 //! | 7 | [`check`] | the oracles: one property per file; judge only from history and probes |
 //! | 8 | [`scenario`] | the JSON a person writes: schema, validation, workloads |
-//! | 9 | [`trial`] | one run, determinism, verdict |
-//! | 10 | [`report`] | text, JSON and pictures of a verdict |
+//! | 9 | [`report`] | text, JSON and pictures of a verdict |
+//! | 10 | [`trial`] | one run, determinism, verdict |
 //! | 11 | [`cli`] | one file per subcommand |
 
 pub mod base;

@@ -4,6 +4,7 @@
 //! their inputs. It never knows that a simulated world exists; what oracles need to see of it leaves through
 //! [`probe`].
 
+pub mod config;
 pub mod controller;
 pub mod handlers;
 pub mod partitions;

@@ -1,1 +1,145 @@
-//! (being built)
+//! The oracles. Each property has a file of its own, with its source and the reason why it is no stricter.
+//!
+//! They judge only from the history of the clients and from probes; broker logic must never enter this room, or the
+//! broker would be judged by itself. [`Court`] hands every event to the shared [`ground`] truth first and then to
+//! each property.
+
+pub mod ground;
+pub mod verdict;
+
+mod acked_durable;
+mod candidate_completeness;
+mod consistent_read;
+mod controller_state;
+mod dense;
+mod high_watermark;
+mod leader_completeness;
+mod log_matching;
+mod metadata_prefix;
+mod no_phantom;
+mod order;
+mod quorum;
+mod raft_commit;
+mod raft_leader;
+mod strong_isr;
+
+#[cfg(test)]
+mod tests;
+
+use crate::base::BrokerId;
+use crate::broker::probe::Event;
+use crate::world::history::Op;
+use ground::Ground;
+pub use verdict::{Findings, PermittedLoss, Violation};
+
+/// What the configuration under test promises; the oracles need to know it to tell a violation from what is allowed.
+#[derive(Clone, Debug)]
+pub struct Promises {
+    /// `min.insync.replicas`.
+    pub min_isr: usize,
+    /// Eligible leader replicas are on (KIP-966).
+    pub elr: bool,
+    /// Voters of the metadata quorum.
+    pub voters: Vec<BrokerId>,
+}
+
+/// All oracles over one run.
+pub struct Court {
+    promises: Promises,
+    ground: Ground,
+    quorum: quorum::Quorum,
+    findings: Findings,
+    raft_leader: raft_leader::RaftLeader,
+    raft_commit: raft_commit::RaftCommit,
+    metadata: metadata_prefix::MetadataPrefix,
+    controller: controller_state::ControllerState,
+    high_watermark: high_watermark::HighWatermark,
+    acked: acked_durable::AckedDurable,
+    consistent: consistent_read::ConsistentRead,
+    dense: dense::Dense,
+    order: order::Order,
+    phantom: no_phantom::NoPhantom,
+}
+
+impl Court {
+    /// A court that has seen nothing yet.
+    #[must_use]
+    pub fn new(promises: Promises) -> Self {
+        Self {
+            ground: Ground::default(),
+            quorum: quorum::Quorum::new(&promises.voters),
+            findings: Findings::default(),
+            raft_leader: raft_leader::RaftLeader::default(),
+            raft_commit: raft_commit::RaftCommit,
+            metadata: metadata_prefix::MetadataPrefix::default(),
+            controller: controller_state::ControllerState::new(promises.elr),
+            high_watermark: high_watermark::HighWatermark,
+            acked: acked_durable::AckedDurable::default(),
+            consistent: consistent_read::ConsistentRead::default(),
+            dense: dense::Dense::default(),
+            order: order::Order::default(),
+            phantom: no_phantom::NoPhantom::default(),
+            promises,
+        }
+    }
+    /// A node stated a fact.
+    pub fn observe(&mut self, at_ns: u64, node: BrokerId, event: &Event) {
+        self.findings.at_ns = at_ns;
+        self.raft_leader.observe(node, event, &mut self.findings);
+        self.high_watermark.observe(node, event, &self.ground, &mut self.findings);
+        self.metadata.observe(node, event, &self.quorum, &mut self.findings);
+        let grown = self.quorum.observe(node, event, &mut self.findings);
+        self.raft_commit.observe(node, event, grown, &self.quorum, &mut self.findings);
+        let touched = self.ground.observe(node, event);
+        self.controller.observe(node, event, &mut self.findings);
+        if let Some(tp) = touched {
+            let Some(partition) = self.ground.partition(&tp) else { return };
+            leader_completeness::check(&tp, node, event, partition, &mut self.findings);
+            log_matching::check(&tp, node, event, partition, &mut self.findings);
+            candidate_completeness::check(&tp, event, partition, &mut self.findings);
+        }
+    }
+    /// A client did or was told something.
+    pub fn client(&mut self, at_ns: u64, op: &Op) {
+        self.findings.at_ns = at_ns;
+        self.phantom.client(op, &mut self.findings);
+        self.acked.client(op, &self.ground, &mut self.findings);
+        self.consistent.client(op, &mut self.findings);
+        self.dense.client(op, &mut self.findings);
+    }
+    /// A node's process ended; with `storage_fault`, its unsynced data may be gone too (a power cut).
+    pub fn node_down(&mut self, node: BrokerId, storage_fault: bool) {
+        self.ground.node_down(node, storage_fault);
+        self.quorum.node_down(node);
+    }
+    /// Nothing is in flight that matters, or a fixed time has passed: the expensive checks.
+    pub fn quiet_point(&mut self, at_ns: u64) {
+        self.findings.at_ns = at_ns;
+        strong_isr::check(&self.ground, &mut self.findings);
+        log_matching::check_all(&self.ground, &mut self.findings);
+    }
+    /// The auditor read the whole of a partition after healing, from its log start to its end.
+    pub fn audit(&mut self, at_ns: u64, audit: &verdict::Audit) {
+        self.findings.at_ns = at_ns;
+        self.acked.audit(audit, &self.ground, &self.promises, &mut self.findings);
+        self.consistent.audit(audit, &mut self.findings);
+        self.dense.audit(audit, &mut self.findings);
+        self.order.audit(audit, &mut self.findings);
+        self.phantom.audit(audit, &mut self.findings);
+    }
+    /// What was found so far.
+    #[must_use]
+    pub fn findings(&self) -> &Findings {
+        &self.findings
+    }
+    /// The ground truth that probes have shown so far.
+    #[must_use]
+    pub fn ground(&self) -> &Ground {
+        &self.ground
+    }
+    /// Ends the trial.
+    #[must_use]
+    pub fn into_findings(self) -> Findings {
+        self.findings
+    }
+}

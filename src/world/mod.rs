@@ -1,1 +1,2 @@
-//! (being built)
+//! One simulated cluster: build, crash, restart; faults, probes, history.
+pub mod history;

@@ -1,0 +1,53 @@
+# Everything needs only a Rust toolchain and a C compiler.
+CARGO ?= cargo
+KTRIAL = target/release/ktrial
+# An environment RUSTFLAGS would replace the flag in .cargo/config.toml, so the simulated build runs without one.
+SIM = env -u RUSTFLAGS $(CARGO)
+REAL = RUSTFLAGS="" $(CARGO)
+REAL_DIR = --target-dir target/real
+SEEDS ?= 0..20
+
+.PHONY: demo build test test-sim test-real suite bench campaign serve fmt lint clean
+
+build:
+	$(SIM) build --release --bins
+
+demo: build
+	$(KTRIAL) run scenarios/cluster/healthy.json --seed 42
+	$(KTRIAL) run scenarios/cluster/worker-dies.json --seed 42
+	$(KTRIAL) run scenarios/cluster/worker-crashes.json --seed 42
+	$(KTRIAL) run scenarios/cluster/controller-dies.json --seed 42
+
+test: lint test-sim suite test-real
+
+lint:
+	$(SIM) fmt --check
+	$(SIM) clippy --release --all-targets -- -D warnings
+	$(REAL) clippy --release --all-targets $(REAL_DIR) -- -D warnings
+
+test-sim:
+	$(SIM) test --release
+
+suite: build
+	$(KTRIAL) check scenarios
+	$(KTRIAL) run scenarios --seeds $(SEEDS)
+
+test-real:
+	$(REAL) test --release $(REAL_DIR)
+
+bench: build
+	$(SIM) bench --bench reference
+
+# The whole range of seeds that each scenario promises to pass.
+campaign: build
+	$(KTRIAL) run scenarios --seeds 0..500
+
+serve:
+	$(REAL) build --release $(REAL_DIR)
+	target/real/release/ktrial serve
+
+fmt:
+	$(SIM) fmt
+
+clean:
+	$(CARGO) clean

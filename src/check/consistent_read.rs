@@ -1,0 +1,63 @@
+//! CR: what one consumer read at an offset, everybody reads there, for ever, and it is what was acknowledged there
+//! (KIP-966; Jepsen's inconsistent-offsets).
+//!
+//! No stricter: offsets that retention or compaction removed are not read again at all.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use super::verdict::{Audit, Findings};
+use crate::base::{Offset, TopicPartition};
+use crate::world::history::{Op, Value};
+
+#[derive(Default)]
+pub(super) struct ConsistentRead {
+    read: BTreeMap<TopicPartition, BTreeMap<Offset, Option<Value>>>,
+}
+
+fn show(value: Option<Value>) -> String {
+    value.map_or_else(|| "bytes that nobody wrote".to_owned(), |v| v.to_string())
+}
+
+impl ConsistentRead {
+    pub(super) fn client(&mut self, op: &Op, out: &mut Findings) {
+        if let Op::Read { reader, tp, offset, value } = op {
+            self.take(&format!("reader {reader}"), tp, *offset, *value, out);
+        }
+    }
+    pub(super) fn audit(&mut self, audit: &Audit, out: &mut Findings) {
+        for (offset, value) in &audit.records {
+            self.take("the audit after healing", &audit.tp, *offset, *value, out);
+        }
+        let seen = self.read.get(&audit.tp).into_iter().flatten();
+        let gone = seen.filter(|(offset, _)| **offset >= audit.end).map(|(o, v)| (*o, *v)).next();
+        if let Some((offset, value)) = gone {
+            out.report(
+                "CR",
+                Some("inconsistent-offsets"),
+                format!("{}: {} was read at {offset}, but the log ends at {} now", audit.tp, show(value), audit.end),
+            );
+        }
+    }
+    fn take(&mut self, who: &str, tp: &TopicPartition, offset: Offset, value: Option<Value>, out: &mut Findings) {
+        if !self.read.contains_key(tp) {
+            self.read.insert(tp.clone(), BTreeMap::new());
+        }
+        let Some(seen) = self.read.get_mut(tp) else { return };
+        match seen.entry(offset) {
+            Entry::Vacant(e) => {
+                e.insert(value);
+            }
+            Entry::Occupied(e) if *e.get() != value => out.report(
+                "CR",
+                Some("inconsistent-offsets"),
+                format!(
+                    "{tp}: {who} read {} at {offset} where {} was read before",
+                    show(value),
+                    show(*e.get())
+                ),
+            ),
+            Entry::Occupied(_) => {}
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! DENSE: offsets of a partition are dense and strictly increasing, and no value of an idempotent producer stands at
+//! two offsets (KIP-98; Jepsen's duplicate).
+//!
+//! No stricter: a reader that was positioned anew starts wherever it was told to; control records take offsets that
+//! no reader sees, so gaps are only judged where no transaction ever wrote, which is everywhere as yet.
+
+use std::collections::BTreeMap;
+
+use super::verdict::{Audit, Findings};
+use crate::base::{Offset, TopicPartition};
+use crate::world::history::{Op, Value};
+
+#[derive(Default)]
+pub(super) struct Dense {
+    next: BTreeMap<(u32, TopicPartition), Offset>,
+}
+
+impl Dense {
+    pub(super) fn client(&mut self, op: &Op, out: &mut Findings) {
+        match op {
+            Op::Positioned { reader, tp, offset } => {
+                self.next.insert((*reader, tp.clone()), *offset);
+            }
+            Op::Read { reader, tp, offset, .. } => {
+                let next = self.next.entry((*reader, tp.clone())).or_insert(*offset);
+                if offset != next {
+                    let jepsen = if offset < next { "nonmonotonic-poll" } else { "poll-skip" };
+                    out.report(
+                        "DENSE",
+                        Some(jepsen),
+                        format!("{tp}: reader {reader} was given offset {offset} where {next} had to come"),
+                    );
+                }
+                *next = offset.next();
+            }
+            _ => {}
+        }
+    }
+    pub(super) fn audit(&mut self, audit: &Audit, out: &mut Findings) {
+        let mut expected = audit.start;
+        let mut first: BTreeMap<Value, Offset> = BTreeMap::new();
+        for (offset, value) in &audit.records {
+            if *offset != expected {
+                out.report(
+                    "DENSE",
+                    None,
+                    format!("{}: offset {offset} follows where {expected} had to come", audit.tp),
+                );
+            }
+            expected = offset.next();
+            let Some(value) = value else { continue };
+            if let Some(before) = first.insert(*value, *offset) {
+                out.duplicated += 1;
+                out.report(
+                    "DENSE",
+                    Some("duplicate"),
+                    format!("{}: {value} stands at both {before} and {offset}", audit.tp),
+                );
+            }
+        }
+        if expected != audit.end && !audit.records.is_empty() {
+            out.report(
+                "DENSE",
+                None,
+                format!("{}: the last record ends at {expected}, the log at {}", audit.tp, audit.end),
+            );
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! ORDER: per producer and partition, values appear in the order in which they were sent (KIP-98; Jepsen's
+//! nonmonotonic-send).
+//!
+//! No stricter: values that failed leave gaps; only the order of what is there counts.
+
+use std::collections::BTreeMap;
+
+use super::verdict::{Audit, Findings};
+use crate::base::Offset;
+
+#[derive(Default)]
+pub(super) struct Order;
+
+impl Order {
+    pub(super) fn audit(&mut self, audit: &Audit, out: &mut Findings) {
+        let mut last: BTreeMap<u32, (u64, Offset)> = BTreeMap::new();
+        for (offset, value) in &audit.records {
+            let Some(value) = value else { continue };
+            if let Some((seq, at)) = last.insert(value.writer, (value.seq, *offset))
+                && value.seq < seq
+            {
+                out.report(
+                    "ORDER",
+                    Some("nonmonotonic-send"),
+                    format!("{}: {value} stands at {offset}, behind w{}:{seq} at {at}", audit.tp, value.writer),
+                );
+            }
+        }
+    }
+}

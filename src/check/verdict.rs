@@ -1,0 +1,75 @@
+//! What the oracles say: violations, permitted losses, and what an auditor read.
+
+use crate::base::{BrokerId, Offset, TopicPartition};
+use crate::world::history::Value;
+
+/// More evidence of the same property than this is counted but not kept.
+const KEPT_PER_PROPERTY: usize = 8;
+
+/// A property that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The property's code, as in the catalogue of invariants.
+    pub property: &'static str,
+    /// Jepsen's name for the anomaly, where it has one.
+    pub jepsen: Option<&'static str>,
+    /// Offsets, values and nodes that show it.
+    pub evidence: String,
+    /// When it was seen, in simulated nanoseconds since the scenario began.
+    pub at_ns: u64,
+}
+
+/// An acknowledged value that is gone, and why the contract allows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PermittedLoss {
+    /// The value.
+    pub value: Value,
+    /// Where it was acknowledged.
+    pub tp: TopicPartition,
+    /// At which offset.
+    pub offset: Offset,
+    /// The nodes that lost it, and to what.
+    pub reason: String,
+}
+
+/// Everything that was found in one run.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// The time that new findings are stamped with.
+    pub at_ns: u64,
+    /// Violations in the order in which they were seen, a few of each property.
+    pub violations: Vec<Violation>,
+    /// All violations, also those that were not kept.
+    pub total: usize,
+    /// Losses that the contract allows.
+    pub permitted: Vec<PermittedLoss>,
+    /// Acknowledged values that are gone, permitted or not.
+    pub lost: usize,
+    /// Values that stand at more than one offset.
+    pub duplicated: usize,
+}
+
+impl Findings {
+    /// Records a violation.
+    pub fn report(&mut self, property: &'static str, jepsen: Option<&'static str>, evidence: String) {
+        self.total += 1;
+        if self.violations.iter().filter(|v| v.property == property).count() < KEPT_PER_PROPERTY {
+            self.violations.push(Violation { property, jepsen, evidence, at_ns: self.at_ns });
+        }
+    }
+}
+
+/// One partition as an auditor read it after healing.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// The partition.
+    pub tp: TopicPartition,
+    /// Log start by ListOffsets.
+    pub start: Offset,
+    /// The end by ListOffsets: everything below was read.
+    pub end: Offset,
+    /// Who leads it now.
+    pub leader: BrokerId,
+    /// The records in the order in which they came.
+    pub records: Vec<(Offset, Option<Value>)>,
+}
