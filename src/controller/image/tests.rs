@@ -128,6 +128,7 @@ fn the_life_of_a_broker_is_told_in_order() {
     let changes = replay(&mut image, [registration(1, 1, 0), unfence(1, 0), registration(1, 2, 2)]);
     let expected = [
         BrokerEvent::Registered(id, first),
+        BrokerEvent::Fenced(id),
         BrokerEvent::Unfenced(id),
         BrokerEvent::Registered(id, second),
         BrokerEvent::Fenced(id),
