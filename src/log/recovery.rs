@@ -65,9 +65,8 @@ pub async fn open(
 ) -> io::Result<(LogStore, Recovered)> {
     if !disk.exists(dir).await? {
         disk.create_dir_all(dir).await?;
-        if let Some((parent, _)) = dir.rsplit_once('/') {
-            disk.sync_dir(parent).await?;
-        }
+        let parent = dir.rsplit_once('/').map_or("", |(parent, _)| parent);
+        disk.sync_dir(parent).await?;
     }
     let bases = segment_bases(disk, dir).await?;
     let mut load = Load { disk, dir, config, options, segments: Vec::new(), found: Found::new() };

@@ -1,38 +1,15 @@
 //! The store and its readers against a model: a list of batches.
 
-use std::ops::ControlFlow;
-
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::LogConfig;
-use super::batch::{BatchBuilder, BatchView, Stamp, batches};
-use super::recovery::{OpenOptions, Recovered, open};
-use super::store::LogStore;
-use crate::base::{LeaderEpoch, Offset, ProducerId};
+use super::{DIR, batch, simulated, small};
+use crate::base::Offset;
 use crate::io::disk::Disk;
-
-const DIR: &str = "logs/t-0";
-
-/// A batch of `count` records at `base`; `salt` makes it different from others at the same place.
-pub(super) fn batch(base: i64, count: i32, epoch: i32, salt: u8, value_len: usize) -> Bytes {
-    let mut b = BatchBuilder::new();
-    for i in 0..i64::from(count) {
-        b.append((base + i) * 10, None, Some(&vec![salt; value_len]), &[]);
-    }
-    b.build(Stamp {
-        base_offset: Offset(base),
-        leader_epoch: LeaderEpoch(epoch),
-        producer_id: ProducerId(i64::from(salt % 4)),
-        producer_epoch: 0,
-        base_sequence: base as i32,
-        ..Stamp::default()
-    })
-}
-
-fn small() -> LogConfig {
-    LogConfig { segment_bytes: 2_000, index_interval_bytes: 300, ..LogConfig::default() }
-}
+use crate::io::sim::WorldConfig;
+use crate::log::batch::{BatchView, batches};
+use crate::log::recovery::{OpenOptions, Recovered, open};
+use crate::log::store::LogStore;
 
 async fn reopened(disk: &Disk) -> (LogStore, Recovered) {
     open(disk, DIR, small(), OpenOptions::default()).await.unwrap()
@@ -129,7 +106,7 @@ async fn check_time(store: &LogStore, model: &Model, timestamp: i64) {
     assert_eq!(max, (!model.batches.is_empty()).then(|| model.end() - 1));
 }
 
-async fn apply(disk: &Disk, store: &mut LogStore, model: &mut Model, step: Step) -> ControlFlow<()> {
+async fn apply(disk: &Disk, store: &mut LogStore, model: &mut Model, step: Step) {
     match step {
         Step::Append { counts, salt, value_len } => {
             let mut buf = Vec::new();
@@ -168,5 +145,21 @@ async fn apply(disk: &Disk, store: &mut LogStore, model: &mut Model, step: Step)
         Step::Time { part } => check_time(store, model, somewhere(model, part) * 10 - 5).await,
     }
     assert_eq!(store.end().0, model.end());
-    ControlFlow::Continue(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Whatever is done to a log, reads, lookups and recovery say what the list says.
+    #[test]
+    fn the_store_is_a_list_of_batches(steps in steps()) {
+        simulated(1, WorldConfig::default(), async move |_| {
+            let disk = Disk::mount("logs").unwrap();
+            let (mut store, _) = reopened(&disk).await;
+            let mut model = Model::default();
+            for step in steps {
+                apply(&disk, &mut store, &mut model, step).await;
+            }
+        });
+    }
 }
