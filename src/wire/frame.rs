@@ -3,6 +3,7 @@
 //! In the simulated world one send arrives as one chunk, so most often a chunk is exactly one frame and is handed on without a
 //! copy. Chunks with several frames are cut without a copy as well; only a frame spread over chunks is joined.
 
+use crate::io::net::Reader;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io;
@@ -86,6 +87,36 @@ impl FrameBuffer {
             }
         }
         joined.freeze().slice(PREFIX..)
+    }
+}
+
+/// The frames that arrive on a connection.
+pub struct FrameReader {
+    reader: Reader,
+    buffer: FrameBuffer,
+}
+
+impl FrameReader {
+    /// Refuses frames longer than `max_frame` bytes.
+    #[must_use]
+    pub fn new(reader: Reader, max_frame: usize) -> Self {
+        Self { reader, buffer: FrameBuffer::new(max_frame) }
+    }
+    /// The next frame without its prefix, `None` at an orderly end. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// What the connection says; `InvalidData` for a length out of bounds; `UnexpectedEof` if the peer ends inside a frame.
+    pub async fn recv(&mut self) -> io::Result<Option<Bytes>> {
+        loop {
+            if let Some(frame) = self.buffer.next_frame()? {
+                return Ok(Some(frame));
+            }
+            match self.reader.recv().await? {
+                Some(chunk) => self.buffer.push(chunk),
+                None if self.buffer.is_empty() => return Ok(None),
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
     }
 }
 

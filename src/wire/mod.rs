@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod codec;
+pub mod conn;
 pub mod errors;
 pub mod frame;
 pub mod records;

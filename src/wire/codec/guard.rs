@@ -29,11 +29,11 @@ pub enum Kind {
 /// A field of a message and the versions that have it.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    name: &'static str,
-    kind: Kind,
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
     min: i16,
     max: i16,
-    tag: Option<u32>,
+    pub(super) tag: Option<u32>,
 }
 
 impl Field {
@@ -57,7 +57,7 @@ impl Field {
     pub const fn tagged(self, tag: u32) -> Self {
         Self { tag: Some(tag), ..self }
     }
-    fn is_in(&self, version: i16) -> bool {
+    pub(super) fn is_in(&self, version: i16) -> bool {
         self.min <= version && version <= self.max
     }
 }
@@ -71,13 +71,14 @@ pub struct Schema {
     pub fields: &'static [Field],
 }
 
-/// Walks `body` along `schema`.
+/// Walks `body` along `schema` and returns how many bytes follow the message. Kafka passes over such bytes, and so do we.
 ///
 /// # Errors
 /// At the first length that the body does not cover.
-pub fn check(schema: &Schema, version: i16, body: &[u8]) -> Result<(), CodecError> {
-    let mut walk = Walk { rest: body, version, flexible: version >= schema.flexible, budget: MAX_ELEMENTS };
-    walk.fields(schema.fields)
+pub fn check(schema: &Schema, version: i16, body: &[u8]) -> Result<usize, CodecError> {
+    let mut walk = Walk::new(body, version, version >= schema.flexible);
+    let walked = walk.fields(schema.fields);
+    walk.end(walked)
 }
 
 /// Skips the tagged fields of a flexible header.
@@ -90,42 +91,69 @@ pub fn skip_tags(frame: &mut Bytes) -> Result<(), CodecError> {
         frame.advance(1);
         return Ok(());
     }
-    let mut walk = Walk { rest: frame, version: 0, flexible: true, budget: MAX_ELEMENTS };
-    walk.tags(&[])?;
-    let skipped = frame.len() - walk.rest.len();
+    let mut walk = Walk::new(frame, 0, true);
+    let walked = walk.tags(&[]);
+    let skipped = frame.len() - walk.end(walked)?;
     frame.advance(skipped);
     Ok(())
 }
 
+/// Every step returns `None` at the first false claim and leaves it in `error`: a small result keeps the walk fast.
 struct Walk<'a> {
     rest: &'a [u8],
     version: i16,
     flexible: bool,
     budget: usize,
+    error: Option<CodecError>,
 }
 
-impl Walk<'_> {
-    fn fields(&mut self, fields: &[Field]) -> Result<(), CodecError> {
+impl<'a> Walk<'a> {
+    fn new(body: &'a [u8], version: i16, flexible: bool) -> Self {
+        Self { rest: body, version, flexible, budget: MAX_ELEMENTS, error: None }
+    }
+
+    /// How many bytes are left, if the walk came through.
+    fn end(self, walked: Option<()>) -> Result<usize, CodecError> {
+        match (walked, self.error) {
+            (Some(()), None) => Ok(self.rest.len()),
+            (_, error) => Err(error.expect("a walk that stops says why")),
+        }
+    }
+
+    #[cold]
+    fn fail<T>(&mut self, error: CodecError) -> Option<T> {
+        self.error = Some(error);
+        None
+    }
+
+    fn fields(&mut self, fields: &[Field]) -> Option<()> {
         for field in fields {
             if field.tag.is_none() && field.is_in(self.version) {
                 self.value(field.name, &field.kind)?;
             }
         }
-        if self.flexible { self.tags(fields) } else { Ok(()) }
+        match (self.flexible, self.rest) {
+            (false, _) => Some(()),
+            (true, [0, rest @ ..]) => {
+                self.rest = rest;
+                Some(())
+            }
+            (true, _) => self.tags(fields),
+        }
     }
 
-    fn value(&mut self, name: &'static str, kind: &Kind) -> Result<(), CodecError> {
+    fn value(&mut self, name: &'static str, kind: &Kind) -> Option<()> {
         match *kind {
             Kind::Fixed(len) => self.skip(name, len),
-            Kind::Str if self.flexible => self.compact(name),
-            Kind::Blob if self.flexible => self.compact(name),
-            Kind::Str => {
-                let claimed = i16::from_be_bytes(self.take(name)?);
-                self.claim(name, claimed.into())
-            }
-            Kind::Blob => {
-                let claimed = i32::from_be_bytes(self.take(name)?);
-                self.claim(name, claimed.into())
+            Kind::Str | Kind::Blob => {
+                let claimed = match kind {
+                    _ if self.flexible => i64::from(self.varint(name)?) - 1,
+                    Kind::Str => i16::from_be_bytes(self.take(name)?).into(),
+                    _ => i32::from_be_bytes(self.take(name)?).into(),
+                };
+                let len = self.covered(name, claimed)?;
+                self.rest = &self.rest[len..];
+                Some(())
             }
             Kind::Values(of) => {
                 let n = self.count(name)?;
@@ -143,90 +171,87 @@ impl Walk<'_> {
     }
 
     /// The tagged fields that end a structure. Known ones are walked, as the codec decodes them instead of skipping them.
-    fn tags(&mut self, fields: &[Field]) -> Result<(), CodecError> {
+    fn tags(&mut self, fields: &[Field]) -> Option<()> {
         let n = self.varint("a number of tagged fields")?;
         for _ in 0..n {
             self.spend(1)?;
             let tag = self.varint("a tag")?;
+            // The codec keeps unknown tags under signed numbers and could not write a negative one again.
+            if i32::try_from(tag).is_err() {
+                let left = self.rest.len();
+                return self.fail(CodecError::Claim { field: "a tag", claimed: tag.into(), left });
+            }
             let size = self.varint("a tagged field")? as usize;
             let before = self.rest.len();
             match fields.iter().find(|f| f.tag == Some(tag) && f.is_in(self.version)) {
                 Some(field) => {
                     self.value(field.name, &field.kind)?;
                     if before - self.rest.len() != size {
-                        return Err(CodecError::Claim { field: field.name, claimed: size as i64, left: before });
+                        return self.fail(CodecError::Claim { field: field.name, claimed: size as i64, left: before });
                     }
                 }
                 None => self.skip("a tagged field", size)?,
             }
         }
-        Ok(())
+        Some(())
     }
 
     /// The length of an array; 0 for null. Every element has a byte at least.
-    fn count(&mut self, name: &'static str) -> Result<usize, CodecError> {
+    fn count(&mut self, name: &'static str) -> Option<usize> {
         let claimed = if self.flexible {
             i64::from(self.varint(name)?) - 1
         } else {
             i64::from(i32::from_be_bytes(self.take(name)?))
         };
-        let n = match claimed {
-            -1 => 0,
-            n => self.covered(name, n)?,
-        };
+        let n = self.covered(name, claimed)?;
         self.spend(n)?;
-        Ok(n)
+        Some(n)
     }
 
-    fn compact(&mut self, name: &'static str) -> Result<(), CodecError> {
-        let claimed = i64::from(self.varint(name)?) - 1;
-        self.claim(name, claimed)
-    }
-
-    /// Skips what a length claims; -1 is null.
-    fn claim(&mut self, name: &'static str, claimed: i64) -> Result<(), CodecError> {
-        match claimed {
-            -1 => Ok(()),
-            n => {
-                let len = self.covered(name, n)?;
-                self.rest = &self.rest[len..];
-                Ok(())
-            }
+    /// A claimed length as a number of bytes that are there; -1 is null, which has none.
+    fn covered(&mut self, field: &'static str, claimed: i64) -> Option<usize> {
+        match usize::try_from(claimed) {
+            Ok(n) if n <= self.rest.len() => Some(n),
+            Err(_) if claimed == -1 => Some(0),
+            _ => self.fail(CodecError::Claim { field, claimed, left: self.rest.len() }),
         }
     }
 
-    fn covered(&self, field: &'static str, claimed: i64) -> Result<usize, CodecError> {
-        let left = self.rest.len();
-        usize::try_from(claimed).ok().filter(|n| *n <= left).ok_or(CodecError::Claim { field, claimed, left })
+    fn spend(&mut self, elements: usize) -> Option<()> {
+        match self.budget.checked_sub(elements) {
+            Some(left) => self.budget = left,
+            None => return self.fail(CodecError::TooManyElements),
+        }
+        Some(())
     }
 
-    fn spend(&mut self, elements: usize) -> Result<(), CodecError> {
-        self.budget = self.budget.checked_sub(elements).ok_or(CodecError::TooManyElements)?;
-        Ok(())
+    fn skip(&mut self, name: &'static str, len: usize) -> Option<()> {
+        match self.rest.get(len..) {
+            Some(rest) => self.rest = rest,
+            None => return self.fail(CodecError::Truncated(name)),
+        }
+        Some(())
     }
 
-    fn skip(&mut self, name: &'static str, len: usize) -> Result<(), CodecError> {
-        self.rest = self.rest.get(len..).ok_or(CodecError::Truncated(name))?;
-        Ok(())
-    }
-
-    fn take<const N: usize>(&mut self, name: &'static str) -> Result<[u8; N], CodecError> {
-        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(CodecError::Truncated(name))?;
+    fn take<const N: usize>(&mut self, name: &'static str) -> Option<[u8; N]> {
+        let Some((head, rest)) = self.rest.split_first_chunk::<N>() else {
+            return self.fail(CodecError::Truncated(name));
+        };
         self.rest = rest;
-        Ok(*head)
+        Some(*head)
     }
 
     /// An unsigned varint exactly as the codec reads it: at most five bytes, the fifth ends it whatever it says.
-    fn varint(&mut self, name: &'static str) -> Result<u32, CodecError> {
+    fn varint(&mut self, name: &'static str) -> Option<u32> {
         let mut value = 0;
         for i in 0..5 {
-            let (&byte, rest) = self.rest.split_first().ok_or(CodecError::Truncated(name))?;
+            let Some((&byte, rest)) = self.rest.split_first() else { return self.fail(CodecError::Truncated(name)) };
             self.rest = rest;
             value |= u32::from(byte & 0x7f) << (i * 7);
             if byte < 0x80 {
                 break;
             }
         }
-        Ok(value)
+        Some(value)
     }
 }

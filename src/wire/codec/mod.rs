@@ -13,6 +13,7 @@ mod fuzz;
 #[cfg(test)]
 mod tests;
 
+use super::frame::PREFIX;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
@@ -179,12 +180,14 @@ fn frame<M: Encodable>(
     message: &M,
     put_header: impl FnOnce(&mut BytesMut),
 ) -> Result<Bytes, CodecError> {
-    let len = header + message.compute_size(version).map_err(refused)?;
-    let prefix = i32::try_from(len).map_err(|_| CodecError::TooLong(len))?;
-    let mut buf = BytesMut::with_capacity(4 + len);
-    buf.put_i32(prefix);
+    // The size is an estimate of the codec's, good enough to allocate once; the prefix says what was written.
+    let estimate = header + message.compute_size(version).map_err(refused)?;
+    let mut buf = BytesMut::with_capacity(PREFIX + estimate);
+    buf.put_i32(0);
     put_header(&mut buf);
     message.encode(&mut buf, version).map_err(refused)?;
-    assert_eq!(buf.len(), 4 + len, "a message is as long as it said that it would be");
+    let len = buf.len() - PREFIX;
+    let prefix = i32::try_from(len).map_err(|_| CodecError::TooLong(len))?;
+    buf[..PREFIX].copy_from_slice(&prefix.to_be_bytes());
     Ok(buf.freeze())
 }

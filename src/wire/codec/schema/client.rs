@@ -67,6 +67,7 @@ pub const METADATA_RESPONSE: Schema = Schema {
         field("controller_id", I32).since(1),
         field("topics", Structs(METADATA_RESPONSE_TOPIC)),
         field("cluster_authorized_operations", I32).since(8).until(10),
+        field("error_code", I16).since(13),
     ],
 };
 

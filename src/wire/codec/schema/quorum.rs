@@ -10,6 +10,7 @@ const PARTITION_DATA: &[Field] = &[
     field("voter_directory_id", UUID).since(1),
     field("last_offset_epoch", I32),
     field("last_offset", I64),
+    field("pre_vote", I8).since(2),
 ];
 const TOPIC_DATA: &[Field] = &[field("topic_name", Str), field("partitions", Structs(PARTITION_DATA))];
 /// `VoteRequest`.

@@ -1,0 +1,298 @@
+//! The writer's hands on one log's directory: append, roll, truncate, delete, sync. One owner, one step at a time;
+//! readers look through [`LogReader`] meanwhile.
+//!
+//! What a power cut may leave is decided by the order of steps here, and repaired by recovery. A truncation is made
+//! durable before the step ends, unlike Kafka's: otherwise old batches could come back behind new ones, with right
+//! checksums and offsets that fit.
+
+use std::io;
+use std::sync::Arc;
+
+use super::batch::batches_in;
+use super::config::LogConfig;
+use super::epochs::EpochEntry;
+use super::files;
+use super::info::BatchInfo;
+use super::reader::{LogReader, Shared};
+use super::segment::{Segment, stem};
+use crate::base::Offset;
+use crate::io::disk::Disk;
+
+/// See the module.
+#[derive(Debug)]
+pub struct LogStore {
+    disk: Disk,
+    dir: String,
+    config: LogConfig,
+    segments: Vec<Arc<Segment>>,
+    shared: Arc<Shared>,
+    end: Offset,
+    /// Segments from this index on may hold bytes that are not on the device.
+    unsynced: usize,
+    /// Files came or went since the directory was synced.
+    dir_changed: bool,
+}
+
+impl LogStore {
+    /// Over segments as recovery left them: at least one, all synced.
+    pub(super) fn new(disk: Disk, dir: String, config: LogConfig, segments: Vec<Arc<Segment>>) -> Self {
+        let active = segments.last().expect("a log has a segment");
+        let end = active.with(|p| p.next());
+        let unsynced = segments.len() - 1;
+        let shared = Arc::new(Shared::new(segments.clone()));
+        Self { disk, dir, config, segments, shared, end, unsynced, dir_changed: false }
+    }
+    /// A reader of this log.
+    #[must_use]
+    pub fn reader(&self) -> LogReader {
+        LogReader::new(self.shared.clone())
+    }
+    /// The offset after the last batch on the disk.
+    #[must_use]
+    pub fn end(&self) -> Offset {
+        self.end
+    }
+    /// The log's directory.
+    #[must_use]
+    pub fn dir(&self) -> &str {
+        &self.dir
+    }
+
+    fn active(&self) -> &Arc<Segment> {
+        self.segments.last().expect("a log has a segment")
+    }
+
+    /// Appends whole, stamped batches; rolls where a segment is full. Returns the new end.
+    ///
+    /// # Errors
+    /// Those of the disk; `InvalidInput` if `bytes` are not whole batches that continue the log.
+    pub async fn append(&mut self, bytes: &[u8]) -> io::Result<Offset> {
+        let mut next = self.end;
+        let mut run = 0..0;
+        let mut infos = Infos::default();
+        for batch in batches_in(bytes) {
+            let info = BatchInfo::of(&batch.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?);
+            if info.base < next || info.next <= info.base {
+                let reason = format!("a batch for {}..{} does not continue the log at {next}", info.base, info.next);
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+            }
+            next = info.next;
+            let config = self.config;
+            if self.active().with(|p| infos.must_roll(p.must_roll(&info, &config), &info, p.size(), &config)) {
+                self.append_run(&bytes[run.clone()], &mut infos).await?;
+                self.roll().await?;
+                run.start = run.end;
+            }
+            run.end += info.size;
+            infos.push(info);
+        }
+        if run.end != bytes.len() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "an append ends inside a batch"));
+        }
+        self.append_run(&bytes[run], &mut infos).await?;
+        Ok(self.end)
+    }
+
+    /// Appends batches that fit into the active segment, with one write.
+    async fn append_run(&mut self, bytes: &[u8], infos: &mut Infos) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let active = self.active();
+        let at = active.file.append(bytes).await?;
+        let config = self.config;
+        active.with(|p| {
+            if at != p.size() {
+                let reason = format!("the file had {at} bytes instead of {}", p.size());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+            }
+            infos.iter().for_each(|info| p.push(info, &config));
+            Ok(())
+        })?;
+        self.end = infos.last_next().unwrap_or(self.end);
+        infos.clear();
+        Ok(())
+    }
+
+    /// Starts a new segment at the end of the log, unless the active one is empty.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn roll(&mut self) -> io::Result<()> {
+        if self.active().with(|p| p.size()) == 0 {
+            return Ok(());
+        }
+        let full = self.active().clone();
+        full.write_indexes(&self.disk, &self.dir).await?;
+        let fresh = Segment::create(&self.disk, &self.dir, self.end).await?;
+        self.dir_changed = true;
+        self.segments.push(Arc::new(fresh));
+        self.publish();
+        full.with(|p| p.seal());
+        Ok(())
+    }
+
+    fn publish(&self) {
+        self.shared.replace(self.segments.clone());
+    }
+
+    /// Cuts off every batch that reaches to `to` or above, durably.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn truncate(&mut self, to: Offset) -> io::Result<()> {
+        if to >= self.end {
+            return Ok(());
+        }
+        if to <= self.segments[0].base {
+            let start = self.segments[0].base;
+            return self.truncate_fully(start).await;
+        }
+        self.shared.mark_cut();
+        let cut = self.cut(to).await;
+        self.shared.mark_cut();
+        cut
+    }
+
+    async fn cut(&mut self, to: Offset) -> io::Result<()> {
+        let keep = self.segments.partition_point(|s| s.base < to);
+        let gone = self.segments.split_off(keep);
+        self.publish();
+        // From the end, so that a crash in between leaves no hole.
+        for segment in gone.iter().rev() {
+            self.delete_files(segment.base).await?;
+        }
+        if !gone.is_empty() {
+            self.sync_dir().await?;
+        }
+        let active = self.active();
+        active.truncate(to, &self.config).await?;
+        active.file.sync().await?;
+        self.end = active.with(|p| p.next());
+        self.unsynced = self.unsynced.min(self.segments.len() - 1);
+        Ok(())
+    }
+
+    /// Throws everything away and starts anew at `start`, durably.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn truncate_fully(&mut self, start: Offset) -> io::Result<()> {
+        self.shared.mark_cut();
+        let done = self.start_anew(start).await;
+        self.shared.mark_cut();
+        done
+    }
+
+    async fn start_anew(&mut self, start: Offset) -> io::Result<()> {
+        for segment in self.segments.iter().rev() {
+            self.delete_files(segment.base).await?;
+        }
+        // The old files are gone for good before one of the same name may come.
+        self.disk.sync_dir(&self.dir).await?;
+        self.segments = vec![Arc::new(Segment::create(&self.disk, &self.dir, start).await?)];
+        self.publish();
+        (self.end, self.unsynced) = (start, 0);
+        self.sync_dir().await
+    }
+
+    /// Deletes the segments that hold nothing at or above `start`; the active one stays. Returns how many went.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn delete_segments_below(&mut self, start: Offset) -> io::Result<usize> {
+        let ended = self.segments.partition_point(|s| s.with(|p| p.next()) <= start);
+        let count = ended.min(self.segments.len() - 1);
+        let gone: Vec<_> = self.segments.drain(..count).collect();
+        self.unsynced = self.unsynced.saturating_sub(count);
+        if count > 0 {
+            self.publish();
+            self.dir_changed = true;
+        }
+        for segment in &gone {
+            self.delete_files(segment.base).await?;
+        }
+        Ok(count)
+    }
+
+    async fn delete_files(&self, base: Offset) -> io::Result<()> {
+        for suffix in ["index", "timeindex", "log"] {
+            let path = format!("{}/{}.{suffix}", self.dir, stem(base));
+            if self.disk.exists(&path).await? {
+                self.disk.remove(&path).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable, older segments first. Returns the durable end.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn sync(&mut self) -> io::Result<Offset> {
+        for segment in &self.segments[self.unsynced..] {
+            segment.file.sync().await?;
+        }
+        self.unsynced = self.segments.len() - 1;
+        if self.dir_changed {
+            self.sync_dir().await?;
+        }
+        Ok(self.end)
+    }
+
+    async fn sync_dir(&mut self) -> io::Result<()> {
+        self.disk.sync_dir(&self.dir).await?;
+        self.dir_changed = false;
+        Ok(())
+    }
+
+    /// Replaces the leader-epoch checkpoint.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn write_epochs(&self, entries: &[EpochEntry]) -> io::Result<()> {
+        files::write_epochs(&self.disk, &self.dir, entries).await
+    }
+
+    /// Makes everything durable and writes the active segment's indexes: the last step before a clean shutdown.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn close(&mut self) -> io::Result<()> {
+        self.active().write_indexes(&self.disk, &self.dir).await?;
+        self.sync().await?;
+        Ok(())
+    }
+}
+
+/// The batches of one append; nearly always one.
+#[derive(Debug, Default)]
+struct Infos {
+    first: Option<BatchInfo>,
+    more: Vec<BatchInfo>,
+    bytes: u64,
+}
+
+impl Infos {
+    fn push(&mut self, info: BatchInfo) {
+        self.bytes += info.size as u64;
+        match self.first {
+            None => self.first = Some(info),
+            Some(_) => self.more.push(info),
+        }
+    }
+    fn iter(&self) -> impl Iterator<Item = &BatchInfo> {
+        self.first.iter().chain(&self.more)
+    }
+    fn last_next(&self) -> Option<Offset> {
+        self.iter().last().map(|i| i.next)
+    }
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+    /// True if `info` must open a new segment, given what the active one says and that these batches come first.
+    fn must_roll(&self, active_says: bool, info: &BatchInfo, size: u64, config: &LogConfig) -> bool {
+        let full = size + self.bytes + info.size as u64 > u64::from(config.segment_bytes);
+        active_says || (full && size + self.bytes > 0)
+    }
+}
