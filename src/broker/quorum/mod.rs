@@ -1,19 +1,36 @@
 //! The shell around the quorum core: drives [`crate::raft`] with time, peers and the metadata log, and hands what is
 //! committed to the rest of the node. No Raft rule lives here.
 //!
-//! ```text
-//! Quorum::start(config: QuorumConfig, disk: Disk, dir: &str, probe: Probe, tasks: &TaskSet) -> io::Result<Arc<Quorum>>
-//! quorum.leader() -> (Option<BrokerId>, LeaderEpoch);  quorum.watch() -> LeaderWatch { async changed() -> (Option<BrokerId>, LeaderEpoch) }
-//! quorum.propose(epoch: LeaderEpoch, records: &[MetadataRecord]) -> Result<Offset /* last */, NotLeader>     // sync, one atomic batch
-//! quorum.resign(epoch);  async quorum.shutdown(Duration)
-//! quorum.subscribe() -> CommittedReader { async next() -> QuorumEvent }
-//! async quorum.handle_vote / handle_begin / handle_end / handle_fetch (decoded request) -> decoded response
-//! ```
+//! | file | holds |
+//! |---|---|
+//! | `driver` | the core behind its lock; outputs become writes, requests, answers, events |
+//! | `peers` | one task for each voter: requests out, answers in |
+//! | `rpc` | the core's vocabulary as Kafka's messages, and back |
+//! | `serve` | requests of peers and observers |
+//! | `state_file` | the `quorum-state` file |
+//! | `committed` | what the rest of the node subscribes to |
+
+mod committed;
+mod driver;
+mod peers;
+mod rpc;
+mod serve;
+mod state_file;
 
 use std::collections::BTreeMap;
 
-use crate::base::{BrokerId, LeaderEpoch};
+pub use committed::{CommittedBatch, CommittedReader, QuorumEvent};
+pub use driver::{LeaderWatch, Quorum};
+
+use crate::base::{BrokerId, LeaderEpoch, TopicId};
 use crate::raft::RaftConfig;
+
+/// The name of the metadata log's topic.
+pub const METADATA_TOPIC: &str = "__cluster_metadata";
+/// Its directory, below the log directory.
+pub const METADATA_DIR: &str = "__cluster_metadata-0";
+/// The id of the metadata topic (Kafka's `Uuid.METADATA_TOPIC_ID`).
+pub const METADATA_TOPIC_ID: TopicId = uuid::Uuid::from_u64_pair(0, 1);
 
 /// Who the quorum is and how this node takes part in it.
 #[derive(Clone, Debug)]
@@ -26,6 +43,8 @@ pub struct QuorumConfig {
     pub voters: BTreeMap<BrokerId, (String, u16)>,
     /// The client id that this node shows to its peers.
     pub client_id: String,
+    /// How long a connect may take, in milliseconds (`socket.connection.setup.timeout.ms`).
+    pub connection_setup_timeout_ms: u64,
     /// The core's settings; its voters are those above.
     pub raft: RaftConfig,
 }
