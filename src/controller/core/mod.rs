@@ -89,10 +89,10 @@ impl ControllerCore {
         Self { config, random, active: None }
     }
 
-    /// True between [`Input::BecameActive`] and [`Input::Resigned`].
+    /// The quorum epoch of this controller's activity, from [`Input::BecameActive`] to [`Input::Resigned`].
     #[must_use]
-    pub fn is_active(&self) -> bool {
-        self.active.is_some()
+    pub fn epoch(&self) -> Option<LeaderEpoch> {
+        self.active.as_ref().map(|active| active.epoch)
     }
 
     /// The image that decisions are taken on: what is committed and what is proposed. `None` while inactive.

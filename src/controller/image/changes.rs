@@ -11,7 +11,7 @@ use crate::base::{BrokerEpoch, BrokerId, TopicId};
 pub enum BrokerEvent {
     /// A new incarnation registered.
     Registered(BrokerId, BrokerEpoch),
-    /// The broker was fenced.
+    /// The broker is fenced from now on; whoever registers anew is.
     Fenced(BrokerId),
     /// The broker was unfenced.
     Unfenced(BrokerId),

@@ -9,6 +9,9 @@ mod configs;
 mod replay;
 mod topic;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

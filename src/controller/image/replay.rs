@@ -93,7 +93,7 @@ impl Image {
         if is_new_life {
             changes.broker_events.push(BrokerEvent::Registered(r.broker_id, r.broker_epoch));
         }
-        if r.fenced && !was_fenced {
+        if r.fenced && (is_new_life || !was_fenced) {
             changes.broker_events.push(BrokerEvent::Fenced(r.broker_id));
         }
         Ok(())

@@ -10,7 +10,7 @@ use crate::base::{LeaderEpoch, PartitionEpoch};
 fn three() -> Cluster {
     let mut cluster = Cluster::with_brokers(config(), [1, 2, 3]);
     cluster.create("t", &[&[1, 2, 3]], &[]);
-    // One leadership later, so that an epoch behind exists.
+    // 3 has left the ISR and is alive again.
     cluster.let_expire(3, [1, 2]);
     cluster.beat(3);
     cluster

@@ -276,7 +276,7 @@ fn check_epochs(old: &Partition, new: &Partition) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn the_controllers_state_is_legal_at_every_moment(
         elr in any::<bool>(),

@@ -1,0 +1,66 @@
+//! Envelope: a client's request that a broker forwards (KIP-590).
+//!
+//! If the inner request finds no active controller, the envelope itself says NOT_CONTROLLER, so that the broker looks for
+//! the new one instead of passing the error on.
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::{ApiKey, EnvelopeRequest, EnvelopeResponse};
+use kafka_protocol::protocol::{Encodable, HeaderVersion};
+
+use super::ControllerNode;
+use crate::wire::api::{ListenerKind, lookup};
+use crate::wire::codec::{CodecError, RequestHeader, decode_request, encode_response, split_request};
+use crate::wire::frame::PREFIX;
+
+impl ControllerNode {
+    /// Envelope. Errors of its own: NOT_CONTROLLER; INVALID_REQUEST if there is no request inside that may be forwarded;
+    /// UNSUPPORTED_VERSION.
+    pub async fn envelope(&self, request: EnvelopeRequest) -> EnvelopeResponse {
+        match self.forwarded(request.request_data).await {
+            Ok(data) => EnvelopeResponse::default().with_response_data(Some(data)),
+            Err(error) => EnvelopeResponse::default().with_response_data(None).with_error_code(error.code()),
+        }
+    }
+
+    async fn forwarded(&self, frame: Bytes) -> Result<Bytes, ResponseError> {
+        let (header, body) = split_request(frame).map_err(malformed)?;
+        let api = lookup(ListenerKind::Controller, header.api).ok_or(ResponseError::InvalidRequest)?;
+        if !api.supports(header.version) {
+            return Err(ResponseError::UnsupportedVersion);
+        }
+        match header.api {
+            ApiKey::CreateTopics => {
+                let response = self.create_topics(decode_request(header.version, &body).map_err(malformed)?).await;
+                answered(response.topics.iter().map(|t| t.error_code))?;
+                encoded(&header, &response)
+            }
+            ApiKey::DeleteTopics => {
+                let response = self.delete_topics(decode_request(header.version, &body).map_err(malformed)?).await;
+                answered(response.responses.iter().map(|r| r.error_code))?;
+                encoded(&header, &response)
+            }
+            _ => Err(ResponseError::InvalidRequest),
+        }
+    }
+}
+
+/// NOT_CONTROLLER if the request found no active controller.
+fn answered(mut codes: impl Iterator<Item = i16>) -> Result<(), ResponseError> {
+    let error = ResponseError::NotController;
+    if codes.any(|code| code == error.code()) { Err(error) } else { Ok(()) }
+}
+
+/// The response with its header, as it would stand in a frame.
+fn encoded<M: Encodable + HeaderVersion>(header: &RequestHeader, response: &M) -> Result<Bytes, ResponseError> {
+    let frame = encode_response(header.correlation_id, header.version, response).map_err(|error| {
+        tracing::error!(%error, "a response does not fit the version of its request");
+        ResponseError::UnknownServerError
+    })?;
+    Ok(frame.slice(PREFIX..))
+}
+
+fn malformed(error: CodecError) -> ResponseError {
+    tracing::warn!(%error, "an envelope holds no request");
+    ResponseError::InvalidRequest
+}

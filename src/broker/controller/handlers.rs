@@ -1,0 +1,40 @@
+//! The controller's APIs: decoded requests in, responses out.
+
+use kafka_protocol::messages::{
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterPartitionRequest, AlterPartitionResponse,
+    BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse,
+    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+};
+
+use super::ControllerNode;
+use crate::controller::{Request, Response};
+
+macro_rules! handlers {
+    ($($(#[$doc:meta])* $name:ident($request:ident) -> $response:ident = $variant:ident;)*) => {
+        impl ControllerNode {$(
+            $(#[$doc])*
+            pub async fn $name(&self, request: $request) -> $response {
+                match self.ask(Request::$variant(request)).await {
+                    Response::$variant(response) => response,
+                    other => unreachable!("the core answers in kind, not with {other:?}"),
+                }
+            }
+        )*}
+    };
+}
+
+handlers! {
+    /// BrokerRegistration. Errors: NOT_CONTROLLER, INCONSISTENT_CLUSTER_ID, DUPLICATE_BROKER_REGISTRATION,
+    /// UNSUPPORTED_VERSION, INVALID_REQUEST.
+    broker_registration(BrokerRegistrationRequest) -> BrokerRegistrationResponse = RegisterBroker;
+    /// BrokerHeartbeat. Errors: NOT_CONTROLLER, STALE_BROKER_EPOCH.
+    broker_heartbeat(BrokerHeartbeatRequest) -> BrokerHeartbeatResponse = Heartbeat;
+    /// AlterPartition, versions 2 and 3. Errors for all partitions: NOT_CONTROLLER, STALE_BROKER_EPOCH.
+    alter_partition(AlterPartitionRequest) -> AlterPartitionResponse = AlterPartition;
+    /// AllocateProducerIds. Errors: NOT_CONTROLLER, STALE_BROKER_EPOCH.
+    allocate_producer_ids(AllocateProducerIdsRequest) -> AllocateProducerIdsResponse = AllocateProducerIds;
+    /// CreateTopics; every error stands at its topic.
+    create_topics(CreateTopicsRequest) -> CreateTopicsResponse = CreateTopics;
+    /// DeleteTopics; every error stands at its topic.
+    delete_topics(DeleteTopicsRequest) -> DeleteTopicsResponse = DeleteTopics;
+}

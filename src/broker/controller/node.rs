@@ -1,0 +1,108 @@
+//! The controller of one node: active or standing by.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::state::State;
+use crate::base::{LeaderEpoch, Now, Offset};
+use crate::broker::probe::Probe;
+use crate::broker::quorum::NotLeader;
+use crate::controller::image::{Image, ReplayError};
+use crate::controller::{ControllerConfig, ControllerCore, Input, Request, Response};
+use crate::io;
+use crate::wire::records::MetadataRecord;
+
+/// What the controller needs of the quorum.
+pub trait MetadataLog: Send + Sync {
+    /// Appends `records` as one atomic batch of `epoch`; the offset of the last one.
+    ///
+    /// # Errors
+    /// If this node does not lead `epoch`; nothing is appended then.
+    fn propose(&self, epoch: LeaderEpoch, records: &[MetadataRecord]) -> Result<Offset, NotLeader>;
+    /// Gives up the leadership of `epoch`, if it is held.
+    fn resign(&self, epoch: LeaderEpoch);
+}
+
+/// The controller of this node.
+pub struct ControllerNode {
+    log: Arc<dyn MetadataLog>,
+    probe: Probe,
+    state: Mutex<State>,
+    /// Rings when something is due before the task's timer.
+    rearm: Notify,
+}
+
+impl ControllerNode {
+    /// A controller that stands by; [`Self::committed`], [`Self::leading`] and [`Self::not_leading`] are to be told in
+    /// the quorum's order.
+    #[must_use]
+    pub fn new(config: ControllerConfig, log: Arc<dyn MetadataLog>, probe: Probe) -> Arc<Self> {
+        let core = ControllerCore::new(config, io::rng("controller"));
+        Arc::new(Self { log, probe, state: Mutex::new(State::new(core)), rearm: Notify::new() })
+    }
+
+    /// True while this node is the active controller.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.state.lock().is_active()
+    }
+
+    /// The metadata as far as this node knows it to be committed.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        self.state.lock().image().clone()
+    }
+
+    /// Asks the active controller; NOT_CONTROLLER if this is none, or if it ceases to be one before it can answer.
+    pub(super) async fn ask(&self, request: Request) -> Response {
+        let answer = self.with(|state, now| state.ask(now, request, &*self.log));
+        answer.await.expect("every request is answered")
+    }
+
+    /// A batch is committed that holds `records` and ends before `next`.
+    ///
+    /// # Errors
+    /// If the batch does not follow from what came before.
+    pub(super) fn committed(&self, records: &[(Offset, MetadataRecord)], next: Offset) -> Result<(), ReplayError> {
+        self.with(|state, now| state.commit(now, records, next, &*self.log))
+    }
+
+    /// This node leads the quorum, everything before its term was told, and its next proposal gets offset `next`.
+    pub(super) fn leading(&self, epoch: LeaderEpoch, next: Offset) {
+        self.with(|state, now| state.lead(now, epoch, next, &*self.log));
+    }
+
+    /// This node leads the quorum no longer.
+    pub(super) fn not_leading(&self) {
+        self.with(|state, now| state.drive(now, Input::Resigned, &*self.log));
+    }
+
+    /// Keeps the core's deadlines; returns only when dropped.
+    pub(super) async fn keep_time(&self) {
+        let mut timer = io::time::sleep_until(u64::MAX);
+        loop {
+            let due = self.state.lock().arm();
+            timer.reset(due.unwrap_or(u64::MAX));
+            tokio::select! {
+                biased;
+                () = self.rearm.notified() => {}
+                () = &mut timer, if due.is_some() => {
+                    self.with(|state, now| state.drive(now, Input::Tick, &*self.log));
+                }
+            }
+        }
+    }
+
+    /// Lets the core do something, then sees to what may have changed by it.
+    fn with<R>(&self, act: impl FnOnce(&mut State, Now) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = act(&mut state, io::clock::now());
+        state.tell_activity(&self.probe);
+        if state.must_rearm() {
+            self.rearm.notify_one();
+        }
+        result
+    }
+}

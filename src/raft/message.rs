@@ -1,0 +1,229 @@
+//! The core's vocabulary: what it is told ([`Input`]), what it wants done ([`Output`]) and what its peers say to
+//! each other ([`Request`], [`Response`]). Data only.
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+
+use super::RoleKind;
+use crate::base::{BrokerId, LeaderEpoch, Offset};
+
+/// What the quorum-state file holds (Kafka's `ElectionState`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ElectionState {
+    /// The latest epoch that this node has seen.
+    pub epoch: LeaderEpoch,
+    /// Its leader, if known.
+    pub leader: Option<BrokerId>,
+    /// Whom this node gave its vote in that epoch.
+    pub voted: Option<BrokerId>,
+}
+
+impl Default for ElectionState {
+    /// The state of a node that has never seen a quorum: epoch 0, as Kafka's.
+    fn default() -> Self {
+        Self { epoch: LeaderEpoch(0), leader: None, voted: None }
+    }
+}
+
+/// Who leads, as the speaker knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leadership {
+    /// The leader of `epoch`, if known.
+    pub leader: Option<BrokerId>,
+    /// The latest epoch known.
+    pub epoch: LeaderEpoch,
+}
+
+/// One batch of the metadata log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Its first offset.
+    pub base: Offset,
+    /// The offset after its last.
+    pub next: Offset,
+    /// The epoch of the leader that wrote it.
+    pub epoch: LeaderEpoch,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// What a batch holds, opaque to the core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// An encoded batch, from a proposal or from a leader.
+    Encoded(Bytes),
+    /// The control record that starts a leadership (`LeaderChangeMessage`); whoever writes it encodes it.
+    LeaderChange {
+        /// The new leader: this node.
+        leader: BrokerId,
+        /// All voters.
+        voters: Vec<BrokerId>,
+        /// Those who voted for it.
+        granting: Vec<BrokerId>,
+    },
+}
+
+impl Content {
+    /// Size in bytes; a control record that is yet to be encoded counts as nothing.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Encoded(bytes) => bytes.len(),
+            Self::LeaderChange { .. } => 0,
+        }
+    }
+    /// True if there is nothing to weigh.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What one member asks of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Asks for a vote, or whether a vote could be had (KIP-595, KIP-996).
+    Vote {
+        /// The election's epoch; for a pre-vote the sender's current one.
+        epoch: LeaderEpoch,
+        /// Who asks.
+        candidate: BrokerId,
+        /// Epoch of the candidate's last record.
+        last_epoch: LeaderEpoch,
+        /// The end of the candidate's log.
+        end: Offset,
+        /// True if nothing binding is asked for.
+        pre_vote: bool,
+    },
+    /// A new leader announces itself.
+    BeginQuorumEpoch { epoch: LeaderEpoch, leader: BrokerId },
+    /// A leader gives up; `successors` are the voters, most caught up first.
+    EndQuorumEpoch { epoch: LeaderEpoch, leader: BrokerId, successors: Vec<BrokerId> },
+    /// A replica asks for what follows its log; from a voter this acknowledges everything below `offset`.
+    Fetch {
+        /// Who asks.
+        replica: BrokerId,
+        /// The epoch that the replica knows.
+        epoch: LeaderEpoch,
+        /// The end of the replica's log.
+        offset: Offset,
+        /// Epoch of the replica's last record; 0 for an empty log.
+        last_epoch: LeaderEpoch,
+        /// The replica's high watermark, so that the leader tells a higher one at once (KIP-1166): -1 if unknown,
+        /// the largest offset to leave it out.
+        high_watermark: Offset,
+        /// How long the leader may wait for something to send, in milliseconds.
+        max_wait_ms: u64,
+    },
+}
+
+/// The answer to a [`Request`]. `R` is what stands for records: [`ReadRange`] in what this node answers,
+/// `Vec<Batch>` in what it receives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response<R> {
+    /// Whom the answering node knows as the leader.
+    pub current: Leadership,
+    /// Why the request was refused, if it was.
+    pub error: Option<ResponseError>,
+    /// What is particular to the kind of request.
+    pub body: Body<R>,
+}
+
+/// The particular part of a [`Response`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body<R> {
+    /// To [`Request::Vote`].
+    Vote { granted: bool },
+    /// To [`Request::BeginQuorumEpoch`].
+    BeginQuorumEpoch,
+    /// To [`Request::EndQuorumEpoch`].
+    EndQuorumEpoch,
+    /// To [`Request::Fetch`].
+    Fetch {
+        /// The leader's high watermark, once it has one in its epoch.
+        high_watermark: Option<Offset>,
+        /// Where the replica's log leaves the leader's: the largest epoch not above the replica's last one, and
+        /// its end in the leader's log.
+        diverging: Option<(LeaderEpoch, Offset)>,
+        /// The records.
+        records: R,
+    },
+}
+
+/// A part of the log that the shell is to put into a fetch response: whole batches from `from` on, none of them
+/// beyond `to`. Empty if both are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadRange {
+    /// Where to start.
+    pub from: Offset,
+    /// Where to end.
+    pub to: Offset,
+}
+
+/// An answer that leaves this node.
+pub type Reply = Response<ReadRange>;
+/// An answer that reached this node.
+pub type Answer = Response<Vec<Batch>>;
+
+/// Names a request from a peer, so that the answer finds its way. Given out by the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Token(pub u64);
+
+/// Names a request of our own. Given out by the core, never twice in one life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Time passed; to be given no later than at [`super::RaftCore::next_deadline`].
+    Tick,
+    /// A peer asks.
+    Request { token: Token, request: Request },
+    /// A peer answered our request. Late, repeated or unknown answers are ignored.
+    Response { id: RequestId, answer: Answer },
+    /// Our request failed without an answer: refused, reset, timed out.
+    Failed { id: RequestId },
+    /// A batch to commit, in this leader's epoch, at [`super::RaftCore::proposal_offset`].
+    Propose { batch: Batch },
+    /// The page cache holds everything below `end`.
+    Appended { generation: u64, end: Offset },
+    /// The device holds everything below `end`.
+    Synced { generation: u64, end: Offset },
+    /// The quorum state `sequence`, and all before it, is durable.
+    Stored { sequence: u64 },
+    /// Give up leadership of `epoch`, if it is held.
+    Resign { epoch: LeaderEpoch },
+    /// The node shuts down: give up leadership and start no election.
+    Shutdown,
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send a request; its outcome comes back as [`Input::Response`] or [`Input::Failed`]. Replaces an earlier
+    /// request to the same peer that is still under way.
+    Send { to: BrokerId, id: RequestId, request: Request },
+    /// Answer a peer's request. Records are to be read before the next input is given.
+    Reply { token: Token, reply: Reply },
+    /// Make the quorum state durable, then say [`Input::Stored`]. A later one includes all earlier ones.
+    StoreQuorumState { sequence: u64, state: ElectionState },
+    /// Write a batch at the end of the log, then say [`Input::Appended`].
+    Append { generation: u64, batch: Batch },
+    /// Make the log durable below `end`, then say [`Input::Synced`].
+    Sync { generation: u64, end: Offset },
+    /// Cut the log at `end`; needs no answer. What is said of older generations from now on is ignored.
+    Truncate { generation: u64, end: Offset },
+    /// Everything below is committed. Never falls.
+    HighWatermark { high_watermark: Offset },
+    /// The role, the epoch or the known leader changed.
+    RoleChanged { role: RoleKind, epoch: LeaderEpoch, leader: Option<BrokerId> },
+    /// This node leads `epoch`, whose records start at `epoch_start`.
+    BecameLeader { epoch: LeaderEpoch, epoch_start: Offset },
+    /// This node no longer leads `epoch`; proposals that were not yet written are gone.
+    LostLeadership { epoch: LeaderEpoch },
+    /// A vote was given, to another or to itself, and is durable.
+    Voted { epoch: LeaderEpoch, candidate: BrokerId },
+    /// The quorum's promises are broken, by corruption or by a bug: the node has to stop. Nothing follows.
+    Fatal { reason: String },
+}
