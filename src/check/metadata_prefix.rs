@@ -28,9 +28,7 @@ impl MetadataPrefix {
                     out.report(
                         "META-PREFIX",
                         None,
-                        format!(
-                            "{tp}: at metadata offset {offset} node {node} applied {facts:?}, another one {first:?}"
-                        ),
+                        format!("{tp}: at metadata offset {offset} node {node} applied {facts:?}, another one {first:?}"),
                     );
                 }
             }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{Quorum, encode};
-use crate::base::{LeaderEpoch, Offset};
+use crate::base::{BrokerId, LeaderEpoch, Offset};
 use crate::log::batch::BatchView;
+use crate::raft::Leadership;
 use crate::wire::records::MetadataRecord;
 
 /// A committed batch.
@@ -50,6 +51,26 @@ pub struct CommittedReader {
     news: watch::Receiver<u64>,
     position: Offset,
     leading: Option<LeaderEpoch>,
+}
+
+/// Follows who leads.
+#[derive(Clone, Debug)]
+pub struct LeaderWatch(watch::Receiver<Leadership>);
+
+impl LeaderWatch {
+    pub(super) fn new(mut leadership: watch::Receiver<Leadership>) -> Self {
+        leadership.mark_unchanged();
+        Self(leadership)
+    }
+    /// Waits until leader or epoch are others than when this was last asked, or made. If the quorum is gone, nothing
+    /// comes any more.
+    pub async fn changed(&mut self) -> (Option<BrokerId>, LeaderEpoch) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        let Leadership { leader, epoch } = *self.0.borrow_and_update();
+        (leader, epoch)
+    }
 }
 
 enum Found {

@@ -16,6 +16,9 @@ use crate::broker::probe::{Event, Probe, RaftRole};
 use crate::log::writer::{Completion, LogHandle, Op};
 use crate::raft::{Batch, Body, Content, Input, Leadership, Output, RaftCore, Reply, Request, RoleKind, Token};
 
+/// Why this node can take no further part, once it cannot.
+pub(super) type Failure = Option<Arc<str>>;
+
 /// A reply and the records that belong into it.
 pub(super) struct Answered {
     pub(super) reply: Reply,
@@ -32,12 +35,12 @@ pub(super) struct Shell {
     log: LogHandle,
     probe: Probe,
     peers: BTreeMap<BrokerId, Arc<Mailbox>>,
-    store_box: Arc<StoreBox>,
+    states: Arc<StoreBox>,
     waiting: BTreeMap<Token, oneshot::Sender<Answered>>,
     next_token: u64,
     leadership: watch::Sender<Leadership>,
     news: watch::Sender<u64>,
-    failure: watch::Sender<Option<Arc<str>>>,
+    failure: watch::Sender<Failure>,
     /// What the probe was told last.
     told_visible: Offset,
     told_durable: Offset,
@@ -45,19 +48,16 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    #[expect(clippy::too_many_arguments, reason = "called once, from where all of these are made")]
     pub(super) fn new(
         core: RaftCore,
         log: LogHandle,
         batches: Batches,
         probe: Probe,
         peers: BTreeMap<BrokerId, Arc<Mailbox>>,
-        store_box: Arc<StoreBox>,
-        leadership: watch::Sender<Leadership>,
-        news: watch::Sender<u64>,
-        failure: watch::Sender<Option<Arc<str>>>,
+        states: Arc<StoreBox>,
     ) -> Self {
         let (told_visible, told_durable) = (core.log().visible_end(), core.log().durable_end());
+        let leadership = watch::Sender::new(core.leadership());
         Self {
             core,
             batches,
@@ -66,16 +66,20 @@ impl Shell {
             log,
             probe,
             peers,
-            store_box,
+            states,
             waiting: BTreeMap::new(),
             next_token: 0,
             leadership,
-            news,
-            failure,
+            news: watch::Sender::new(0),
+            failure: watch::Sender::new(None),
             told_visible,
             told_durable,
             out: Vec::new(),
         }
+    }
+    /// The ends of leadership, news and failure that others watch.
+    pub(super) fn watches(&self) -> (watch::Receiver<Leadership>, watch::Receiver<u64>, watch::Receiver<Failure>) {
+        (self.leadership.subscribe(), self.news.subscribe(), self.failure.subscribe())
     }
     /// Tells what recovery found.
     pub(super) fn loaded(&self) {
@@ -129,7 +133,7 @@ impl Shell {
                 }
             }
             Output::Reply { token, reply } => self.answer(token, reply),
-            Output::StoreQuorumState { sequence, state } => self.store_box.put(sequence, state),
+            Output::StoreQuorumState { sequence, state } => self.states.put(sequence, state),
             Output::Append { generation, batch } => self.append(now, generation, batch, done),
             Output::Sync { generation, .. } => self.submit(Op::Sync { generation }, done),
             Output::Truncate { generation, end } => {
@@ -202,7 +206,8 @@ impl Shell {
             RoleKind::Resigned => RaftRole::Resigned,
         };
         self.probe.tell(Event::RaftRole { epoch, role, leader });
-        self.leadership.send_replace(Leadership { leader, epoch });
+        let now = Leadership { leader, epoch };
+        self.leadership.send_if_modified(|known| std::mem::replace(known, now) != now);
         self.tell_readers();
     }
     /// Tells the probe how far the log got, before anything that follows from it.

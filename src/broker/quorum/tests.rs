@@ -150,7 +150,7 @@ async fn node(config: QuorumConfig, seen: Arc<Mutex<BTreeMap<BrokerId, Seen>>>, 
     let disk = Disk::mount("data").expect("the disk is there");
     let probe = Probe::new(me, probes);
     let host = format!("node-{me}");
-    let quorum = Quorum::start(config, &disk, "", probe, &mut tasks).await.expect("the log is readable");
+    let quorum = Quorum::start(config, disk, "", probe, &mut tasks).await.expect("the log is readable");
     let listener = Listener::bind(&host, PORT).expect("the port is free");
     serve(listener, ListenerKind::Controller, Arc::new(Controller(quorum.clone())), &mut tasks);
     seen.lock().insert(me, Seen { quorum: Some(quorum.clone()), events: Vec::new() });
