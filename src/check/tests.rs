@@ -37,12 +37,8 @@ impl Story {
         self
     }
     fn load(&mut self, node: i32, batches: &[BatchMark]) -> &mut Self {
-        let event = Event::LogLoaded {
-            tp: tp(),
-            start: Offset(0),
-            high_watermark: Offset(0),
-            batches: batches.to_vec(),
-        };
+        let event =
+            Event::LogLoaded { tp: tp(), start: Offset(0), high_watermark: Offset(0), batches: batches.to_vec() };
         self.tell(node, event)
     }
     fn append(&mut self, node: i32, batch: BatchMark) -> &mut Self {

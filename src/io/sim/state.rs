@@ -141,7 +141,7 @@ impl State {
         self.digest.absorb(seq << 8 | kind as u64);
         self.digest.absorb(hash ^ u64::from(host).rotate_left(32));
         self.keep(EventRecord { time_ns, seq, kind, host, hash });
-        if self.events % DRAW_EVERY == 0 {
+        if self.events.is_multiple_of(DRAW_EVERY) {
             let draw = self.rng.next_u64();
             self.digest.absorb(draw);
             self.keep(EventRecord { time_ns, seq, kind: EventKind::Draw, host, hash: draw });

@@ -175,7 +175,6 @@ impl Writer {
     ///
     /// # Errors
     /// None here; the real build reports what the operating system does.
-    #[allow(clippy::unused_async, reason = "the real build waits for the system call")]
     pub async fn close(&mut self) -> io::Result<()> {
         self.0.world.lock().end_stream(self.0.id, self.0.side);
         Ok(())
