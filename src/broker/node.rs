@@ -69,7 +69,7 @@ impl Node {
         let options = Arc::new(options);
         let disk = Disk::mount(&options.log_dir)?;
         let mut tasks = TaskSet::new();
-        let quorum = Quorum::start(quorum_config(&options), disk.clone(), probe.clone(), &mut tasks).await?;
+        let quorum = Quorum::start(quorum_config(&options), disk.clone(), "", probe.clone(), &mut tasks).await?;
         let channel = |purpose| ControllerChannel::new(purpose, &options, &quorum);
         let alter = Arc::new(AlterPartitionChannel { channel: channel("alter-partition"), options: options.clone() });
         let (partitions, previous_epoch) =
@@ -229,7 +229,6 @@ fn quorum_config(options: &NodeOptions) -> QuorumConfig {
         cluster_id: options.cluster_id.clone(),
         voters: options.voters.iter().map(|(id, a)| (*id, (a.host.clone(), a.port))).collect::<BTreeMap<_, _>>(),
         client_id: format!("raft-client-{}", options.id),
-        connection_setup_timeout_ms: c.socket_connection_setup_timeout_ms as u64,
         raft,
     }
 }

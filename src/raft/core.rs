@@ -205,6 +205,11 @@ impl RaftCore {
     pub fn high_watermark(&self) -> Option<Offset> {
         self.high_watermark
     }
+    /// True once the node was told to shut down.
+    #[must_use]
+    pub fn is_shutting_down(&self) -> bool {
+        self.shutting_down
+    }
     /// True once a node that shuts down has nothing left to tell to its peers.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
@@ -412,6 +417,8 @@ impl RaftCore {
         }
     }
     pub(super) fn truncate(&mut self, end: Offset, out: &mut Vec<Output>) -> bool {
+        // A fetch waits for its log, so nothing below the cut can still be on its way to the page cache.
+        assert_eq!(self.log.visible_end(), self.log.log_end(), "truncating a log that is still being written");
         if !self.log.truncate_to(end) {
             return false;
         }

@@ -212,8 +212,7 @@ pub enum Output {
     Append { generation: u64, batch: Batch },
     /// Make the log durable below `end`, then say [`Input::Synced`].
     Sync { generation: u64, end: Offset },
-    /// Cut the log at `end`, then say [`Input::Appended`] in the new generation. What is said of older generations
-    /// from now on is ignored.
+    /// Cut the log at `end`; needs no answer. What is said of older generations from now on is ignored.
     Truncate { generation: u64, end: Offset },
     /// Everything below is committed. Never falls.
     HighWatermark { high_watermark: Offset },

@@ -106,8 +106,11 @@ impl Partitions {
         let reader = partition.reader().ok_or(ResponseError::NotLeaderOrFollower)?;
         reader.read(from, limit, upto, min_one).await.map_err(|error| self.read_failed(partition, error))
     }
-    /// What a failed read means: a segment that was deleted meanwhile, rotten bytes, or a disk that is lost.
+    /// What a failed read means: a log or a segment that was deleted meanwhile, rotten bytes, or a disk that is lost.
     pub(super) fn read_failed(&self, partition: &Partition, error: io::Error) -> ResponseError {
+        if partition.look(ReplicaCore::is_leader) != Some(true) {
+            return ResponseError::NotLeaderOrFollower;
+        }
         tracing::warn!(partition = %partition.tp, %error, "a read failed");
         match error.kind() {
             io::ErrorKind::InvalidInput => ResponseError::OffsetOutOfRange,

@@ -26,6 +26,8 @@ mod partition;
 mod produce;
 mod requests;
 mod shared;
+#[cfg(all(test, madsim))]
+mod tests;
 mod upkeep;
 
 use std::io;

@@ -35,8 +35,9 @@ struct Table {
 struct Produce {
     deadline: u64,
     outcomes: Vec<ProduceOutcome>,
-    /// Which of them are still open.
+    /// Which of them are still open, and how many that are.
     open: Vec<bool>,
+    left: usize,
     reply: oneshot::Sender<Vec<ProduceOutcome>>,
 }
 
@@ -55,8 +56,9 @@ impl Requests {
         open: Vec<bool>,
     ) -> (u64, oneshot::Receiver<Vec<ProduceOutcome>>) {
         let (reply, answer) = oneshot::channel();
+        let left = open.iter().filter(|open| **open).count();
         let id = self.add(deadline, |table, id| {
-            table.produces.insert(id, Produce { deadline, outcomes, open, reply });
+            table.produces.insert(id, Produce { deadline, outcomes, open, left, reply });
         });
         (id, answer)
     }
@@ -85,11 +87,14 @@ impl Requests {
         let mut table = self.table.lock();
         let Some(produce) = table.produces.get_mut(&token.request) else { return };
         let part = token.part as usize;
-        produce.open[part] = false;
+        if !std::mem::replace(&mut produce.open[part], false) {
+            return;
+        }
         if let Err(error) = result {
             produce.outcomes[part].refuse(error);
         }
-        if produce.open.iter().all(|open| !open) {
+        produce.left -= 1;
+        if produce.left == 0 {
             table.answer_produce(token.request);
         }
     }

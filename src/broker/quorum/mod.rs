@@ -1,36 +1,53 @@
 //! The shell around the quorum core: drives [`crate::raft`] with time, peers and the metadata log, and hands what is
 //! committed to the rest of the node. No Raft rule lives here.
 //!
-//! | file | holds |
-//! |---|---|
-//! | `driver` | the core behind its lock; outputs become writes, requests, answers, events |
-//! | `peers` | one task for each voter: requests out, answers in |
-//! | `rpc` | the core's vocabulary as Kafka's messages, and back |
-//! | `serve` | requests of peers and observers |
-//! | `state_file` | the `quorum-state` file |
-//! | `committed` | what the rest of the node subscribes to |
+//! One lock guards the core and everything that must change with it (`shell`). Whoever has news (a request, a
+//! response, a disk) brings it in under that lock; one task brings the time, one task per peer carries requests
+//! (`peer`), one stores the quorum state (`election_file`), and the log has its own writer. The log's bytes are also
+//! kept in memory (`batches`): there are no snapshots, so all of it is always wanted.
 
-mod committed;
-mod driver;
-mod peers;
-mod rpc;
-mod serve;
-mod state_file;
+mod batches;
+mod election_file;
+mod encode;
+mod handlers;
+mod messages;
+mod peer;
+mod reader;
+mod shell;
+#[cfg(all(test, madsim))]
+mod tests;
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-pub use committed::{CommittedBatch, CommittedReader, QuorumEvent};
-pub use driver::{LeaderWatch, Quorum};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
 
-use crate::base::{BrokerId, LeaderEpoch, TopicId};
-use crate::raft::RaftConfig;
+pub use reader::{CommittedBatch, CommittedReader, LeaderWatch, QuorumEvent};
 
-/// The name of the metadata log's topic.
+use self::batches::Batches;
+use self::election_file::{ElectionFile, StoreBox};
+use self::peer::Mailbox;
+use self::shell::Shell;
+use super::probe::Probe;
+use crate::base::{BrokerId, LeaderEpoch, Offset, TopicId};
+use crate::io::disk::Disk;
+use crate::io::task::TaskSet;
+use crate::io::{clock, rng, time};
+use crate::log::LogConfig;
+use crate::log::recovery::{self, OpenOptions};
+use crate::log::writer::{Completion, LogHandle};
+use crate::raft::{Input, Leadership, RaftConfig, RaftCore, RoleKind};
+use crate::wire::records::MetadataRecord;
+
+/// The metadata topic's name (`Topic.CLUSTER_METADATA_TOPIC_NAME`); it has one partition, 0.
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
-/// Its directory, below the log directory.
+/// The metadata topic's id (`Uuid.METADATA_TOPIC_ID`).
+pub const METADATA_TOPIC_ID: TopicId = TopicId::from_u128(1);
+/// The directory of the metadata log below the log dir.
 pub const METADATA_DIR: &str = "__cluster_metadata-0";
-/// The id of the metadata topic (Kafka's `Uuid.METADATA_TOPIC_ID`).
-pub const METADATA_TOPIC_ID: TopicId = uuid::Uuid::from_u64_pair(0, 1);
 
 /// Who the quorum is and how this node takes part in it.
 #[derive(Clone, Debug)]
@@ -43,8 +60,6 @@ pub struct QuorumConfig {
     pub voters: BTreeMap<BrokerId, (String, u16)>,
     /// The client id that this node shows to its peers.
     pub client_id: String,
-    /// How long a connect may take, in milliseconds (`socket.connection.setup.timeout.ms`).
-    pub connection_setup_timeout_ms: u64,
     /// The core's settings; its voters are those above.
     pub raft: RaftConfig,
 }
@@ -55,4 +70,177 @@ pub struct QuorumConfig {
 pub struct NotLeader {
     /// The epoch that was asked for.
     pub epoch: LeaderEpoch,
+}
+
+/// This node's part in the metadata quorum.
+pub struct Quorum {
+    config: QuorumConfig,
+    shell: Mutex<Shell>,
+    /// The core wants its next tick earlier than the clock task knows.
+    rearm: Notify,
+    leadership: watch::Receiver<Leadership>,
+    /// Rises whenever readers may find news.
+    news: watch::Receiver<u64>,
+    failure: watch::Receiver<Option<Arc<str>>>,
+}
+
+impl std::fmt::Debug for Quorum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Quorum").field("me", &self.config.me).finish_non_exhaustive()
+    }
+}
+
+impl Quorum {
+    /// Opens the metadata log and the quorum-state file below `dir` (the log dir; empty for the disk's root), and
+    /// starts to take part. The node's controller listener has to hand requests to the `handle_` functions.
+    ///
+    /// # Errors
+    /// Those of the disk; `InvalidData` if the quorum-state file or the log is malformed.
+    pub async fn start(
+        config: QuorumConfig,
+        disk: Disk,
+        dir: &str,
+        probe: Probe,
+        tasks: &mut TaskSet,
+    ) -> io::Result<Arc<Self>> {
+        let dir = if dir.is_empty() { METADATA_DIR.to_owned() } else { format!("{dir}/{METADATA_DIR}") };
+        let (store, recovered) = recovery::open(&disk, &dir, LogConfig::default(), OpenOptions::default()).await?;
+        let (log_start, log_end) = (recovered.state.log_start(), recovered.state.log_end());
+        let batches = Batches::load(&store.reader(), log_start, log_end).await?;
+        let file = ElectionFile::open(disk, &dir).await?;
+        let stored = file.read().await?;
+        let (raft, jitter) = (config.raft.clone(), rng("quorum-jitter"));
+        let core = RaftCore::new(raft, config.me, stored, recovered.state, jitter, clock::now());
+
+        let others = config.voters.keys().copied().filter(|&id| id != config.me);
+        let peers: BTreeMap<_, _> = others.map(|id| (id, Arc::<Mailbox>::default())).collect();
+        let states = Arc::<StoreBox>::default();
+        let quorum = Arc::new_cyclic(|weak: &Weak<Self>| {
+            let weak = weak.clone();
+            let log = LogHandle::start(store, move |completion| {
+                if let Some(quorum) = weak.upgrade() {
+                    quorum.on_disk(completion);
+                }
+            });
+            let shell = Shell::new(core, log, batches, probe, peers.clone(), states.clone());
+            let (leadership, news, failure) = shell.watches();
+            Self { config, shell: Mutex::new(shell), rearm: Notify::new(), leadership, news, failure }
+        });
+        quorum.shell.lock().loaded();
+        tasks.spawn("quorum-state", election_file::run(quorum.clone(), file, states));
+        for (id, mailbox) in peers {
+            tasks.spawn("quorum-peer", peer::run(quorum.clone(), id, mailbox));
+        }
+        tasks.spawn("quorum-clock", quorum.clone().run_clock());
+        Ok(quorum)
+    }
+
+    /// The settings that this node started with.
+    #[must_use]
+    pub fn config(&self) -> &QuorumConfig {
+        &self.config
+    }
+    /// Who leads the quorum, as this node knows it, and in which epoch.
+    #[must_use]
+    pub fn leader(&self) -> (Option<BrokerId>, LeaderEpoch) {
+        let Leadership { leader, epoch } = *self.leadership.borrow();
+        (leader, epoch)
+    }
+    /// Sees changes of [`Quorum::leader`] from now on.
+    #[must_use]
+    pub fn watch(&self) -> LeaderWatch {
+        LeaderWatch::new(self.leadership.clone())
+    }
+    /// The role that this node plays.
+    #[must_use]
+    pub fn role(&self) -> RoleKind {
+        self.shell.lock().core.role()
+    }
+    /// Everything below is known to be committed.
+    #[must_use]
+    pub fn high_watermark(&self) -> Offset {
+        self.shell.lock().core.high_watermark().unwrap_or(Offset::ZERO)
+    }
+    /// The end of this node's metadata log, committed or not.
+    #[must_use]
+    pub fn log_end(&self) -> Offset {
+        self.shell.lock().core.log().log_end()
+    }
+    /// Proposes `records` as one batch, which is committed as a whole or not at all, and returns the offset of its
+    /// last record. It is committed once a [`CommittedReader`] yields it. Waits for nothing: what is proposed within
+    /// `controller.quorum.append.linger.ms` is written together.
+    ///
+    /// # Errors
+    /// [`NotLeader`] if this node does not lead `epoch`, or no longer.
+    ///
+    /// # Panics
+    /// If there are no records.
+    pub fn propose(&self, epoch: LeaderEpoch, records: impl AsRef<[MetadataRecord]>) -> Result<Offset, NotLeader> {
+        let now = clock::now();
+        let mut shell = self.shell.lock();
+        let base = shell.core.proposal_offset(epoch).ok_or(NotLeader { epoch })?;
+        let batch = encode::metadata_batch(records.as_ref(), base, epoch, now.wall_ms);
+        let last = batch.next - 1;
+        shell.feed(now, Input::Propose { batch });
+        self.rearm_if_earlier(&shell);
+        Ok(last)
+    }
+    /// Gives up leadership of `epoch`, if this node leads it.
+    pub fn resign(&self, epoch: LeaderEpoch) {
+        self.feed(Input::Resign { epoch });
+    }
+    /// Gives up leadership and tells the other voters, for `patience` at most. No election is started afterwards.
+    pub async fn shutdown(&self, patience: Duration) {
+        let mut news = self.news.clone();
+        self.feed(Input::Shutdown);
+        let quiet = async { while !self.shell.lock().core.is_quiet() && news.changed().await.is_ok() {} };
+        // Who has not heard of it finds out by a timeout of its own.
+        time::timeout(patience, quiet).await.ok();
+    }
+    /// Reads what is committed, from the start of the log.
+    #[must_use]
+    pub fn subscribe(self: &Arc<Self>) -> CommittedReader {
+        CommittedReader::new(self.clone())
+    }
+    /// Waits until this node can take no further part, because its disk failed or the quorum's promises are broken,
+    /// and says why. The process has to end then.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.failure.clone();
+        let reason = failure.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        reason.map_or_else(|| "the quorum is gone".to_owned(), |reason| reason.to_string())
+    }
+
+    fn feed(&self, input: Input) {
+        let now = clock::now();
+        let mut shell = self.shell.lock();
+        shell.feed(now, input);
+        self.rearm_if_earlier(&shell);
+    }
+    fn on_disk(&self, completion: Completion) {
+        let now = clock::now();
+        let mut shell = self.shell.lock();
+        shell.on_disk(now, completion);
+        self.rearm_if_earlier(&shell);
+    }
+    fn rearm_if_earlier(&self, shell: &Shell) {
+        if shell.core.next_deadline().is_some_and(|at| at < shell.armed) {
+            self.rearm.notify_one();
+        }
+    }
+    async fn run_clock(self: Arc<Self>) {
+        let mut sleep = time::sleep_until(0);
+        loop {
+            let deadline = {
+                let mut shell = self.shell.lock();
+                shell.armed = shell.core.next_deadline().unwrap_or(u64::MAX);
+                shell.armed
+            };
+            sleep.reset(deadline);
+            tokio::select! {
+                biased;
+                () = self.rearm.notified() => {}
+                () = &mut sleep => self.feed(Input::Tick),
+            }
+        }
+    }
 }

@@ -304,7 +304,7 @@ impl World {
             Output::Sync { generation, end } => self.disk(id, Done::Synced { generation, end }),
             Output::Truncate { generation, end } => {
                 self.log_of(id).retain(|b| b.next <= end);
-                self.disk(id, Done::Appended { generation, end });
+                assert_eq!(generation, self.core(id).log().generation());
             }
             Output::HighWatermark { high_watermark } => {
                 let voters = self.config.voters.len();

@@ -55,7 +55,7 @@ impl Fetchers {
         let mut running = self.running.lock();
         let fetcher = running.entry(leader).or_insert_with(|| {
             let slots = Arc::<Slots>::default();
-            let task = spawn("replica-fetcher", task::run(Arc::downgrade(shared), leader, slots.clone()));
+            let task = spawn("replica-fetcher", task::run(shared.clone(), leader, slots.clone()));
             Running { slots, task }
         });
         let key = (followed.partition.topic_id, followed.partition.tp.partition);

@@ -1,6 +1,6 @@
 //! One fetcher: connect, fetch, hand the answer on, again (`AbstractFetcherThread`).
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
@@ -31,9 +31,8 @@ pub(super) struct Fetcher {
     rotation: usize,
 }
 
-/// Fetches from `leader` until it is aborted or the broker is gone.
-pub(super) async fn run(shared: Weak<Shared>, leader: BrokerId, slots: Arc<Slots>) {
-    let Some(shared) = shared.upgrade() else { return };
+/// Fetches from `leader` until it is aborted.
+pub(super) async fn run(shared: Arc<Shared>, leader: BrokerId, slots: Arc<Slots>) {
     let mut fetcher = Fetcher { shared, leader, slots, conn: None, rotation: 0 };
     let (mut ready, mut asked) = (Vec::new(), Vec::new());
     loop {
