@@ -132,6 +132,8 @@ impl Quorum {
             tasks.spawn("quorum-peer", peer::run(quorum.clone(), id, mailbox));
         }
         tasks.spawn("quorum-clock", quorum.clone().run_clock());
+        // An observer has no deadline of its own: this is what makes it look for a leader.
+        quorum.feed(Input::Tick);
         Ok(quorum)
     }
 

@@ -130,8 +130,8 @@ impl Cluster {
             }
             time::sleep(Duration::from_millis(100)).await;
         }
-        let seen: Vec<_> = running().map(|id| (id, self.records(id))).collect();
-        panic!("expected {expected:?}, seen {seen:?}");
+        let seen: Vec<_> = running().map(|id| (id, self.records(id).len())).collect();
+        panic!("not everybody has seen these {} records, but (node, how many): {seen:?}", expected.len());
     }
     fn propose(&self, (leader, epoch): (BrokerId, LeaderEpoch), id: i64) -> (Offset, MetadataRecord) {
         let record = record(id);
