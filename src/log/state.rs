@@ -107,10 +107,12 @@ impl LogState {
         self.durable_end = end;
         true
     }
-    /// Cuts off everything at and above `end`. Returns false, and changes nothing, if there is nothing to cut.
+    /// Cuts off everything at and above `end`. Returns false if there is no record to cut; leaderships that began at
+    /// the log end and never got a record are forgotten even then, because no other log need know them.
     pub fn truncate_to(&mut self, end: Offset) -> bool {
         let end = end.max(self.log_start);
         if end >= self.log_end {
+            self.epochs.truncate_from_end(self.log_end);
             return false;
         }
         self.epochs.truncate_from_end(end);
@@ -157,6 +159,15 @@ mod tests {
         assert_eq!((log.log_end(), log.visible_end()), (Offset(4), Offset(0)));
         assert!(log.appended(log.generation(), Offset(4)));
         assert!(log.synced(log.generation(), Offset(4)));
+    }
+
+    #[test]
+    fn a_leadership_without_records_is_forgotten_by_a_cut_at_the_log_end() {
+        let mut log = LogState::default();
+        log.append(LeaderEpoch(1), Offset(0), Offset(10));
+        log.begin_epoch(LeaderEpoch(5));
+        assert!(!log.truncate_to(Offset(10)));
+        assert_eq!((log.log_end(), log.last_epoch()), (Offset(10), LeaderEpoch(1)));
     }
 
     #[test]

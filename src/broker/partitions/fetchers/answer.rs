@@ -1,0 +1,106 @@
+//! What a leader's answer means for one partition: batches to append, a log to cut, a moment to wait.
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::fetch_response::PartitionData;
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::{self, ListOffsetsRequest, TopicName};
+use kafka_protocol::protocol::StrBytes;
+
+use super::task::{Asked, Fetcher};
+use crate::base::{LeaderEpoch, Offset};
+use crate::broker::probe::BatchMark;
+use crate::log::batch::{BatchError, batches};
+use crate::log::producers::ProducerBatch;
+use crate::replica::{BatchSpan, EpochEnd, FetchAnswer, Verdict};
+use crate::wire::conn::RpcError;
+
+/// ListOffsets' timestamps for the two ends of a log.
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+
+/// The batches of one partition's answer, checked.
+#[derive(Default)]
+struct Received {
+    spans: Vec<BatchSpan>,
+    marks: Vec<BatchMark>,
+    /// Where each batch ends in the bytes.
+    ends: Vec<usize>,
+}
+
+impl Fetcher {
+    /// Acts upon the answer for one partition. Fails only if the connection does.
+    pub(super) async fn take_partition(&mut self, asked: &Asked, data: PartitionData) -> Result<(), RpcError> {
+        let partition = &asked.followed.partition;
+        let records = data.records.unwrap_or_default();
+        let received = match receive(&records) {
+            Ok(received) => received,
+            Err(error) => {
+                tracing::warn!(partition = %partition.tp, %error, "the leader sent a bad batch");
+                self.back_off(&asked.followed);
+                return Ok(());
+            }
+        };
+        let diverging =
+            EpochEnd { epoch: LeaderEpoch(data.diverging_epoch.epoch), end: Offset(data.diverging_epoch.end_offset) };
+        let answer = FetchAnswer {
+            error: ResponseError::try_from_code(data.error_code),
+            high_watermark: Offset(data.high_watermark),
+            log_start: Offset(data.log_start_offset),
+            diverging: (diverging.epoch != LeaderEpoch::NONE).then_some(diverging),
+            batches: &received.spans,
+        };
+        let bytes = |taken: usize| records.slice(..received.ends[taken - 1]);
+        match partition.take_answer(&asked.at, &answer, &received.marks, bytes) {
+            Verdict::Stale | Verdict::Proceed { .. } => {}
+            Verdict::BackOff => self.back_off(&asked.followed),
+            Verdict::AwaitMetadata => self.park(&asked.followed, asked.at.leader_epoch),
+            Verdict::OutOfRange => self.reset(asked).await?,
+        }
+        Ok(())
+    }
+    /// Asks for both ends of the leader's log and goes on from where they allow.
+    async fn reset(&mut self, asked: &Asked) -> Result<(), RpcError> {
+        let (start, end) = (self.leader_offset(asked, EARLIEST).await?, self.leader_offset(asked, LATEST).await?);
+        match (start, end) {
+            (Some(start), Some(end)) => {
+                tracing::info!(partition = %asked.followed.partition.tp, at = %asked.at.offset, %start, %end, "out of range");
+                asked.followed.partition.with(|core, _, out| core.reset_to_leader(&asked.at, start, end, out));
+            }
+            _ => self.back_off(&asked.followed),
+        }
+        Ok(())
+    }
+    /// One end of the leader's log; None if the leader refuses to say.
+    async fn leader_offset(&mut self, asked: &Asked, timestamp: i64) -> Result<Option<Offset>, RpcError> {
+        let tp = &asked.followed.partition.tp;
+        let partition = ListOffsetsPartition::default()
+            .with_partition_index(tp.partition)
+            .with_current_leader_epoch(asked.at.leader_epoch.0)
+            .with_timestamp(timestamp);
+        let topic = ListOffsetsTopic::default()
+            .with_name(TopicName(StrBytes::from_string(tp.topic.to_string())))
+            .with_partitions(vec![partition]);
+        let request = ListOffsetsRequest::default()
+            .with_replica_id(messages::BrokerId(self.shared.config.id.0))
+            .with_topics(vec![topic]);
+        let response = self.call(&request).await?;
+        let answer = response.topics.first().and_then(|t| t.partitions.first());
+        Ok(answer.filter(|p| p.error_code == 0 && p.offset >= 0).map(|p| Offset(p.offset)))
+    }
+}
+
+/// Checks what came: whole batches with right checksums.
+fn receive(records: &Bytes) -> Result<Received, BatchError> {
+    let (mut received, mut end) = (Received::default(), 0);
+    for batch in batches(records) {
+        let batch = batch?;
+        batch.verify_crc()?;
+        let (base, next, epoch) = (batch.base_offset(), batch.next_offset(), batch.leader_epoch());
+        end += batch.size();
+        received.spans.push(BatchSpan { base, next, epoch, producer: ProducerBatch::of(&batch) });
+        received.marks.push(BatchMark { base, next, epoch, crc: batch.crc() });
+        received.ends.push(end);
+    }
+    Ok(received)
+}
