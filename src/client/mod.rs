@@ -27,7 +27,7 @@ mod link;
 pub mod metadata;
 mod network;
 pub mod producer;
-#[cfg(test)]
+#[cfg(all(test, madsim))]
 mod testing;
 
 pub use admin::{Admin, AdminError, NewTopic};

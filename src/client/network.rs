@@ -240,7 +240,7 @@ impl<T> NetworkClient<T> {
         match self.least_loaded(brokers, now) {
             Some(id) if self.ready(id, now) => Ok(id),
             Some(_) => Err(u64::MAX),
-            None => Err(self.next_reconnect_ns().unwrap_or(u64::MAX)),
+            None => Err(self.next_reconnect_ns(now).unwrap_or(u64::MAX)),
         }
     }
     /// A broker to ask what any broker knows: connected and idle ones first, then the one with the shortest queue, then one that
@@ -265,9 +265,10 @@ impl<T> NetworkClient<T> {
         };
         ids.iter().filter_map(|id| Some((rank(id)?, *id))).min_by_key(|(rank, _)| *rank).map(|(_, id)| id)
     }
-    /// The earliest time at which an idle broker may be connected to again.
-    fn next_reconnect_ns(&self) -> Option<u64> {
-        self.nodes.values().filter(|n| matches!(n.state, State::Idle)).map(|n| n.not_before_ns).min()
+    /// The earliest time at which an idle broker that must wait may be connected to again.
+    fn next_reconnect_ns(&self, now: Now) -> Option<u64> {
+        let idle = self.nodes.values().filter(|n| matches!(n.state, State::Idle));
+        idle.map(|n| n.not_before_ns).filter(|at| *at > now.mono_ns).min()
     }
 }
 

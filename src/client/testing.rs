@@ -81,14 +81,7 @@ pub(super) type Shared = Arc<Mutex<Cluster>>;
 
 /// Starts `nodes` brokers, `node1` and so on, with one topic.
 pub(super) async fn start(world: &World, nodes: i32, topic: &str, partitions: i32) -> (Shared, Vec<HostId>) {
-    let partition = |index: i32| Partition {
-        leader: index % nodes + 1,
-        epoch: 0,
-        batches: Vec::new(),
-        end: 0,
-        start: 0,
-        producers: BTreeMap::new(),
-    };
+    let partition = |index: i32| Partition::new(index % nodes + 1);
     let cluster = Arc::new(Mutex::new(Cluster {
         nodes,
         topics: BTreeMap::from([(topic.to_owned(), (0..partitions).map(partition).collect())]),
@@ -134,10 +127,13 @@ async fn converse(id: i32, cluster: Shared, connection: Connection) {
             ApiKey::Fetch if fault == Fault::None => fetch_or_wait(id, &cluster, &header, &body).await,
             _ => cluster.lock().answer(id, &header, &body, fault),
         };
-        match answer {
-            _ if fault == Fault::DropAfter => return,
-            Some(answer) if writer.send(answer).await.is_err() => return,
-            _ => {}
+        if fault == Fault::DropAfter {
+            return;
+        }
+        if let Some(answer) = answer
+            && writer.send(answer).await.is_err()
+        {
+            return;
         }
     }
 }
@@ -336,6 +332,9 @@ impl Cluster {
 }
 
 impl Partition {
+    pub fn new(leader: i32) -> Self {
+        Self { leader, epoch: 0, batches: Vec::new(), end: 0, start: 0, producers: BTreeMap::new() }
+    }
     fn described(&self, index: i32) -> MetadataResponsePartition {
         MetadataResponsePartition::default()
             .with_partition_index(index)
@@ -365,7 +364,7 @@ impl Partition {
                 return Err(ResponseError::OutOfOrderSequenceNumber);
             }
             state.last.push_back((first, next, self.end));
-            state.last.truncate_front(5);
+            state.last.drain(..state.last.len().saturating_sub(5));
         }
         let base = self.end;
         self.end += i64::from(count);
@@ -383,16 +382,6 @@ impl Partition {
             all.filter(|b| b.next_offset().0 > from).for_each(|b| out.extend_from_slice(b.bytes()));
         }
         out.freeze()
-    }
-}
-
-trait TruncateFront {
-    fn truncate_front(&mut self, keep: usize);
-}
-
-impl<T> TruncateFront for VecDeque<T> {
-    fn truncate_front(&mut self, keep: usize) {
-        self.drain(..self.len().saturating_sub(keep));
     }
 }
 

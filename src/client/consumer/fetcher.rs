@@ -1,4 +1,4 @@
-//! The consumer's conversation with the brokers: metadata, offset lookups, fetches (Kafka's `Fetcher` and `OffsetFetcher`).
+//! The consumer's conversation with the brokers: one fetch at a time per leader (Kafka's `Fetcher`). Offsets are looked up in `lookups`.
 
 use super::positions::{Assigned, EARLIEST, LATEST, Lookup, Position};
 use super::{ConsumedRecord, ConsumerError};
@@ -10,8 +10,6 @@ use crate::io;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
 use kafka_protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest, MetadataRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,7 +17,7 @@ use std::sync::Arc;
 use std::task::Context;
 
 /// What a request was for.
-enum Purpose {
+pub(super) enum Purpose {
     Metadata,
     /// The partitions, and the offsets that were asked for.
     Fetch(Vec<(TopicPartition, Offset)>),
@@ -29,7 +27,7 @@ enum Purpose {
 
 /// Who wants to know an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asker {
+pub(super) enum Asker {
     /// A partition without a position.
     Reset,
     /// The caller.
@@ -37,22 +35,22 @@ enum Asker {
 }
 
 /// The caller's question about one partition.
-struct Question {
-    lookup: Lookup,
-    answer: Option<Result<Offset, ResponseError>>,
+pub(super) struct Question {
+    pub lookup: Lookup,
+    pub answer: Option<Result<Offset, ResponseError>>,
 }
 
 pub(super) struct Fetcher {
     cfg: ConsumerConfig,
-    network: NetworkClient<Purpose>,
-    metadata: Metadata,
-    assigned: BTreeMap<TopicPartition, Assigned>,
-    questions: BTreeMap<TopicPartition, Question>,
+    pub(super) network: NetworkClient<Purpose>,
+    pub(super) metadata: Metadata,
+    pub(super) assigned: BTreeMap<TopicPartition, Assigned>,
+    pub(super) questions: BTreeMap<TopicPartition, Question>,
     /// Leaders with a fetch outstanding.
     fetching: BTreeSet<BrokerId>,
     /// Partitions with fetched records, in the order in which those came.
     arrived: VecDeque<TopicPartition>,
-    errors: VecDeque<ConsumerError>,
+    pub(super) errors: VecDeque<ConsumerError>,
     events: Vec<Event<Purpose>>,
 }
 
@@ -148,10 +146,11 @@ impl Fetcher {
             for event in std::mem::take(&mut self.events) {
                 self.take(event, now);
             }
+            // Metadata last: the others may find that they need it.
             let next_ns = [
-                self.network.refresh(&mut self.metadata, now, Purpose::Metadata),
                 self.look_up(now),
                 self.fetch(now),
+                self.network.refresh(&mut self.metadata, now, Purpose::Metadata),
                 self.network.next_deadline_ns().unwrap_or(u64::MAX),
             ];
             if !self.network.take_dirty() {
@@ -200,8 +199,6 @@ impl Fetcher {
         }
     }
 
-    // ---- fetches ----
-
     /// Sends a fetch to every leader that has none outstanding; returns when a partition that must wait may be asked for again.
     fn fetch(&mut self, now: Now) -> u64 {
         let mut next_ns = u64::MAX;
@@ -232,7 +229,7 @@ impl Fetcher {
                 next_ns = next_ns.min(self.network.not_before_ns(leader).unwrap_or(u64::MAX));
             }
         }
-        if leaderless { next_ns.min(self.metadata.due_ns().unwrap_or(u64::MAX)) } else { next_ns }
+        next_ns
     }
     fn send_fetch(&mut self, leader: BrokerId, partitions: Vec<(TopicPartition, Offset, LeaderEpoch)>, now: Now) {
         let mut topics: Vec<FetchTopic> = Vec::new();
@@ -333,113 +330,6 @@ impl Fetcher {
             assigned.failures = assigned.failures.saturating_add(1);
         }
     }
-
-    // ---- offset lookups ----
-
-    /// Asks leaders for offsets that are wanted; returns when one that must wait may be asked for again.
-    fn look_up(&mut self, now: Now) -> u64 {
-        let (mut next_ns, mut leaderless) = (u64::MAX, false);
-        let mut wanted: BTreeMap<BrokerId, Vec<(TopicPartition, i64, Asker)>> = BTreeMap::new();
-        let resets = self.assigned.iter().filter_map(|(tp, a)| match a.position {
-            Position::Lookup(lookup) => Some((tp, lookup, Asker::Reset)),
-            _ => None,
-        });
-        let open = self.questions.iter().filter(|(_, q)| q.answer.is_none());
-        let questions = open.map(|(tp, q)| (tp, q.lookup, Asker::Caller));
-        for (tp, lookup, asker) in resets.chain(questions).filter(|(_, lookup, _)| !lookup.asked) {
-            match self.metadata.leader(tp) {
-                None => leaderless = true,
-                Some(_) if lookup.not_before_ns > now.mono_ns => next_ns = next_ns.min(lookup.not_before_ns),
-                Some((leader, _)) => wanted.entry(leader).or_default().push((tp.clone(), lookup.which, asker)),
-            }
-        }
-        if leaderless && !self.metadata.update_wanted() {
-            self.metadata.request_update();
-        }
-        for (leader, mut asked) in wanted {
-            if self.network.ready(leader, now) {
-                asked.sort_by(|a, b| a.0.cmp(&b.0));
-                self.send_lookup(leader, asked, now);
-            } else {
-                next_ns = next_ns.min(self.network.not_before_ns(leader).unwrap_or(u64::MAX));
-            }
-        }
-        if leaderless { next_ns.min(self.metadata.due_ns().unwrap_or(u64::MAX)) } else { next_ns }
-    }
-    fn send_lookup(&mut self, leader: BrokerId, asked: Vec<(TopicPartition, i64, Asker)>, now: Now) {
-        let mut topics: Vec<ListOffsetsTopic> = Vec::new();
-        for (tp, which, asker) in &asked {
-            let name = wire_name(&tp.topic);
-            if topics.last().is_none_or(|t| t.name != name) {
-                topics.push(ListOffsetsTopic::default().with_name(name));
-            }
-            let epoch = self.metadata.leader(tp).map_or(LeaderEpoch::NONE, |(_, epoch)| epoch);
-            let partition = ListOffsetsPartition::default()
-                .with_partition_index(tp.partition)
-                .with_current_leader_epoch(epoch.0)
-                .with_timestamp(*which);
-            topics.last_mut().expect("a topic was opened").partitions.push(partition);
-            if let Some(lookup) = self.lookup(tp, *which, *asker) {
-                lookup.asked = true;
-            }
-        }
-        let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(topics);
-        if let Err(Purpose::Offsets(asked)) = self.network.send(leader, now, &request, Purpose::Offsets(asked)) {
-            self.looked_up(asked, now, |_| None);
-        }
-    }
-    fn lookup(&mut self, tp: &TopicPartition, which: i64, asker: Asker) -> Option<&mut Lookup> {
-        let lookup = match asker {
-            Asker::Caller => self.questions.get_mut(tp).filter(|q| q.answer.is_none()).map(|q| &mut q.lookup),
-            Asker::Reset => match self.assigned.get_mut(tp).map(|a| &mut a.position) {
-                Some(Position::Lookup(lookup)) => Some(lookup),
-                _ => None,
-            },
-        };
-        lookup.filter(|l| l.which == which)
-    }
-    fn looked_up<'a>(
-        &mut self,
-        asked: Vec<(TopicPartition, i64, Asker)>,
-        now: Now,
-        answer: impl Fn(&TopicPartition) -> Option<&'a ListOffsetsPartitionResponse>,
-    ) {
-        for (tp, which, asker) in asked {
-            let answer = answer(&tp);
-            let error =
-                answer.map_or(Some(ResponseError::NetworkException), |a| ResponseError::try_from_code(a.error_code));
-            let failures = self.lookup(&tp, which, asker).map_or(0, |l| l.failures);
-            let pause = self.network.retry_backoff_ms(failures);
-            let Some(lookup) = self.lookup(&tp, which, asker).filter(|l| l.asked) else { continue };
-            match error {
-                None => self.settle(&tp, asker, Ok(Offset(answer.map_or(0, |a| a.offset)))),
-                Some(error) if error.is_retriable() || error == ResponseError::UnknownServerError => {
-                    (lookup.asked, lookup.not_before_ns) = (false, now.after_ms(pause));
-                    lookup.failures = lookup.failures.saturating_add(1);
-                    self.metadata.request_update();
-                }
-                Some(error) => {
-                    (lookup.asked, lookup.not_before_ns) = (false, now.after_ms(pause));
-                    self.settle(&tp, asker, Err(error));
-                }
-            }
-        }
-    }
-    fn settle(&mut self, tp: &TopicPartition, asker: Asker, result: Result<Offset, ResponseError>) {
-        match (asker, result) {
-            (Asker::Caller, result) => {
-                if let Some(question) = self.questions.get_mut(tp) {
-                    question.answer = Some(result);
-                }
-            }
-            (Asker::Reset, Ok(offset)) => {
-                if let Some(assigned) = self.assigned.get_mut(tp) {
-                    assigned.seek(offset);
-                }
-            }
-            (Asker::Reset, Err(error)) => self.errors.push_back(ConsumerError::Broker { tp: tp.clone(), error }),
-        }
-    }
 }
 
 fn initial(policy: OffsetReset) -> Position {
@@ -454,6 +344,6 @@ fn start_over(policy: OffsetReset, was: Offset) -> Position {
     }
 }
 
-fn wire_name(topic: &Arc<str>) -> TopicName {
+pub(super) fn wire_name(topic: &Arc<str>) -> TopicName {
     TopicName(StrBytes::from_string(topic.to_string()))
 }

@@ -5,8 +5,9 @@
 //! silence until a new one is known; it is never an error.
 
 mod fetcher;
+mod lookups;
 mod positions;
-#[cfg(test)]
+#[cfg(all(test, madsim))]
 mod tests;
 
 use super::config::{ConfigError, ConsumerConfig};

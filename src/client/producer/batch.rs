@@ -136,13 +136,14 @@ impl ProducerBatch {
         }
     }
 
-    /// Cuts a batch that its broker found too large into two, with the same sequences; [`Err`] if it cannot be cut any more.
-    pub fn split(mut self) -> Result<(Self, Self), Self> {
-        let middle = self.thunks.len() / 2;
-        let half = self.span / 2;
-        if middle == 0 || half == 0 {
-            return Err(self);
-        }
+    /// True if there are two records to part, and ordinals for both halves.
+    pub fn can_split(&self) -> bool {
+        self.thunks.len() > 1 && self.span > 1
+    }
+    /// Cuts a batch that its broker found too large into two, with the same sequences.
+    pub fn split(mut self) -> (Self, Self) {
+        assert!(self.can_split(), "one record cannot be split");
+        let (middle, half) = (self.thunks.len() / 2, self.span / 2);
         let bytes = self.bytes();
         let thunks = self.thunks.split_off(middle);
         let second_sequence = self.sequence.map(|(id, base)| (id, increment_sequence(base, middle as i32)));
@@ -153,7 +154,7 @@ impl ProducerBatch {
         (second.maybe_written, second.unsettled) = (self.maybe_written, self.unsettled);
         self.span = half;
         self.body = Body::Sealed(rebuild(&bytes, 0..middle, self.sequence));
-        Ok((self, second))
+        (self, second)
     }
 
     /// Tells every record's sender; callbacks run here, so no lock may be held.

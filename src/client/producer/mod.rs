@@ -7,9 +7,11 @@ mod accumulator;
 mod batch;
 mod partitioner;
 mod queue;
+#[cfg(all(test, madsim))]
+mod queue_tests;
 mod record;
 mod sender;
-#[cfg(test)]
+#[cfg(all(test, madsim))]
 mod tests;
 mod verdict;
 

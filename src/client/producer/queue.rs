@@ -4,6 +4,8 @@
 //! - batches wait in the order of their ordinals, and sequences follow that order;
 //! - a batch that has been sent keeps its sequence, because the broker may have appended it, until the epoch is bumped (KIP-360);
 //! - while a sent batch waits to be sent again, it goes alone: the next one leaves when it has been answered;
+//! - the first batch under an identity goes alone too. A broker without state for a producer takes any sequence, so a second one could
+//!   overtake a first one that was refused (KAFKA-14359, which Kafka's own client runs into);
 //! - the epoch is bumped for a partition only while nothing of it is on the wire and its first batch is known not to be in the log. Kafka
 //!   is laxer and can write a batch twice when it renumbers one whose outcome is unknown.
 
@@ -120,8 +122,9 @@ impl PartitionQueue {
                 next && (!self.bump_wanted || front.unsettled)
             }
             None => {
-                let stale = self.identity != Some(identity) && !self.on_wire.is_empty();
-                !stale && self.unresolved.is_none() && !self.bump_wanted
+                let settled = self.unresolved.is_none() && !self.bump_wanted;
+                let alone = self.on_wire.is_empty();
+                settled && (alone || self.identity == Some(identity) && self.last_acked.is_some())
             }
         }
     }
@@ -168,11 +171,8 @@ impl PartitionQueue {
         } else if verdict::log_lacks_batch(error) {
             batch.unsettled = false;
         }
-        if error == ResponseError::MessageTooLarge && batch.count() > 1 {
-            match batch.split() {
-                Ok(halves) => return self.requeue_halves(halves),
-                Err(whole) => batch = whole,
-            }
+        if error == ResponseError::MessageTooLarge && batch.can_split() {
+            return self.requeue_halves(batch.split());
         }
         let expired = now.mono_ns >= batch.created_ns.saturating_add(rules.delivery_timeout_ns);
         if !expired && batch.attempts <= rules.retries && self.may_retry(&batch, error, answer, rules) {

@@ -144,9 +144,10 @@ impl Sender {
 
     /// Sends what may be sent; returns when to look again.
     fn send(&mut self, accumulator: &mut Accumulator, now: Now) -> u64 {
-        let metadata_ns = self.network.refresh(&mut accumulator.metadata, now, Purpose::Metadata);
         let enrolment_ns = self.enrol(accumulator, now);
         let batches_ns = self.send_batches(accumulator, now);
+        // Metadata last: the others may find that they need it.
+        let metadata_ns = self.network.refresh(&mut accumulator.metadata, now, Purpose::Metadata);
         let deadline_ns = self.network.next_deadline_ns().unwrap_or(u64::MAX);
         [metadata_ns, enrolment_ns, batches_ns, deadline_ns, accumulator.expires_ns()]
             .into_iter()

@@ -142,7 +142,14 @@ impl Reader {
     /// `ConnectionReset` if the peer died, `TimedOut` if the kernel gave up on it.
     pub async fn recv(&mut self) -> io::Result<Option<Bytes>> {
         let Hold { world, id, side } = &self.0;
-        poll_fn(|cx| world.lock().poll_recv(*id, *side, cx)).await
+        poll_fn(|cx| {
+            let (poll, window_owed) = world.state().lock().poll_recv(*id, *side, cx);
+            if window_owed {
+                world.lock().send_window(*id, 1 - *side);
+            }
+            poll
+        })
+        .await
     }
 }
 
