@@ -28,7 +28,6 @@ impl Disk {
     }
 }
 
-#[allow(clippy::unused_async, reason = "what rarely waits is done in place; the simulated build decides anew")]
 impl Disk {
     /// Makes a directory and those above it.
     ///
@@ -126,7 +125,6 @@ pub struct File {
     end: Arc<Mutex<u64>>,
 }
 
-#[allow(clippy::unused_async, reason = "cached reads and writes are done in place")]
 impl File {
     /// Writes at the end and says where that was.
     ///

@@ -30,10 +30,12 @@ impl Alarm {
         Self { time, zero, sleep, waker, armed: BinaryHeap::new() }
     }
     /// True if a timer fires at or before `time`.
+    #[inline]
     pub fn covers(&self, time: u64) -> bool {
         self.armed.peek().is_some_and(|armed| armed.0 <= time)
     }
     /// Arms a timer for `time`, or for the next nanosecond if that has passed. Never from a timer callback.
+    #[inline]
     pub fn arm(&mut self, time: u64) {
         let mut at = time;
         loop {
@@ -48,6 +50,7 @@ impl Alarm {
         self.armed.push(Reverse(at));
     }
     /// The deadline of the timer that is firing.
+    #[inline]
     pub fn fired(&mut self) -> u64 {
         self.armed.pop().expect("a timer fires once for each time that it was armed").0
     }

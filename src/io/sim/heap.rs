@@ -52,18 +52,22 @@ pub(super) struct Heap {
 
 impl Heap {
     /// The next sequence number, for something that happens at once.
+    #[inline]
     pub fn next_seq(&mut self) -> u64 {
         self.last_seq += 1;
         self.last_seq
     }
+    #[inline]
     pub fn push(&mut self, time: u64, event: Event) -> u64 {
         let seq = self.next_seq();
         self.entries.push(Reverse(Entry { time, seq, event }));
         seq
     }
+    #[inline]
     pub fn next_time(&self) -> Option<u64> {
         self.entries.peek().map(|e| e.0.time)
     }
+    #[inline]
     pub fn pop_due(&mut self, now: u64) -> Option<Entry> {
         if self.next_time()? > now {
             return None;

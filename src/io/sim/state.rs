@@ -40,6 +40,7 @@ impl Draws {
     pub fn new(seed: u64, name: &str) -> Self {
         Self { stream: Stream::new(seed, name), count: 0 }
     }
+    #[inline]
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         self.count += 1;
         self.stream.between(low, high)
@@ -140,7 +141,7 @@ impl State {
         self.digest.absorb(seq << 8 | kind as u64);
         self.digest.absorb(hash ^ u64::from(host).rotate_left(32));
         self.keep(EventRecord { time_ns, seq, kind, host, hash });
-        if self.events % DRAW_EVERY == 0 {
+        if self.events.is_multiple_of(DRAW_EVERY) {
             let draw = self.rng.next_u64();
             self.digest.absorb(draw);
             self.keep(EventRecord { time_ns, seq, kind: EventKind::Draw, host, hash: draw });
@@ -151,6 +152,7 @@ impl State {
         let seq = self.heap.next_seq();
         self.happened(self.now, seq, kind, host, hash);
     }
+    #[inline]
     fn keep(&mut self, record: EventRecord) {
         if let Some(recorded) = &mut self.recorded {
             recorded.push(record);
@@ -158,12 +160,14 @@ impl State {
     }
 
     /// Lets everything happen that is due at `now`.
+    #[inline]
     fn run_due(&mut self, now: u64) {
         while let Some(entry) = self.heap.pop_due(now) {
             self.now = entry.time;
             self.handle(entry);
         }
     }
+    #[inline]
     fn handle(&mut self, entry: Entry) {
         match entry.event {
             Event::Timer(slot) => self.timer_due(entry, slot),
@@ -173,6 +177,7 @@ impl State {
     }
 
     /// Keeps the invariant that the earliest event to come has a timer at or before it.
+    #[inline]
     fn settle(&mut self) {
         let Some(next) = self.heap.next_time() else { return };
         if self.alarm.covers(next) {
@@ -213,6 +218,7 @@ pub(super) struct Guard<'a>(parking_lot::MutexGuard<'a, State>);
 
 impl<'a> Guard<'a> {
     /// Takes the lock in a task.
+    #[inline]
     pub fn in_task(state: &'a parking_lot::Mutex<State>, now: u64) -> Self {
         let mut state = state.lock();
         state.now = now;
@@ -226,6 +232,7 @@ impl<'a> Guard<'a> {
         guard
     }
     /// Takes the lock in a timer's callback and runs what that timer was armed for.
+    #[inline]
     pub fn in_callback(state: &'a parking_lot::Mutex<State>) {
         let mut guard = Self(state.lock());
         guard.may_arm = false;
@@ -236,16 +243,19 @@ impl<'a> Guard<'a> {
 
 impl Deref for Guard<'_> {
     type Target = State;
+    #[inline]
     fn deref(&self) -> &State {
         &self.0
     }
 }
 impl DerefMut for Guard<'_> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut State {
         &mut self.0
     }
 }
 impl Drop for Guard<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.0.settle();
     }

@@ -7,7 +7,7 @@ use super::tree::Tree;
 use super::{Device, Space, Work};
 use bytes::Bytes;
 use std::future::poll_fn;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -27,7 +27,7 @@ impl Owner {
         if self.life.load(Ordering::Relaxed) == self.incarnation {
             return Ok(());
         }
-        Err(io::Error::new(ErrorKind::Other, "the process of this handle is dead"))
+        Err(io::Error::other("the process of this handle is dead"))
     }
     /// Waits until the device has done `work`.
     async fn perform(&self, work: Work) -> io::Result<()> {
@@ -78,7 +78,6 @@ impl Disk {
     }
 }
 
-#[allow(clippy::unused_async, reason = "only syncs wait here; in the real build others do too")]
 impl Disk {
     /// Makes a directory and those above it.
     ///
@@ -183,7 +182,6 @@ impl File {
     }
 }
 
-#[allow(clippy::unused_async, reason = "only syncs wait here; in the real build others do too")]
 impl File {
     /// Writes at the end and says where that was.
     ///

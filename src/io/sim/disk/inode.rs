@@ -134,7 +134,7 @@ impl Content {
     }
     /// What a sync asked for now has to make durable, if anything.
     pub fn sync_target(&self) -> Option<SyncTarget> {
-        self.is_dirty().then(|| SyncTarget {
+        self.is_dirty().then_some(SyncTarget {
             len: self.bytes.len(),
             shortens: self.bytes.len() < self.durable_len,
             overwrites: self.overwrites,
@@ -212,10 +212,10 @@ impl Content {
         let fate = random.between(0, 2);
         for sector in (start..end).step_by(SECTOR) {
             let keeps_old = fate == 0 || (fate == 2 && random.chance(1, 2));
-            for at in sector..(sector + SECTOR).min(end) {
-                if keeps_old || at >= self.bytes.len() {
-                    survivor[at] = old.get(at - start).copied().unwrap_or(0);
-                }
+            let until = (sector + SECTOR).min(end);
+            let from = if keeps_old { sector } else { self.bytes.len().clamp(sector, until) };
+            for (at, byte) in (from..until).zip(&mut survivor[from..until]) {
+                *byte = old.get(at - start).copied().unwrap_or(0);
             }
         }
     }

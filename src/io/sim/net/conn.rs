@@ -81,6 +81,7 @@ impl Waiter {
             self.waker.as_ref().expect("who waits has left a waker").wake_by_ref();
         }
     }
+    #[inline]
     pub fn is_waiting(&self) -> bool {
         self.waiting
     }
@@ -92,6 +93,17 @@ pub(super) enum Chunk {
     Data(Bytes),
     /// The orderly end of the stream.
     End,
+}
+
+impl Chunk {
+    /// How much of the window it takes, in bytes.
+    #[inline]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Data(bytes) => bytes.len() as u64,
+            Self::End => 0,
+        }
+    }
 }
 
 /// One direction of a connection.
@@ -124,6 +136,19 @@ pub(super) struct Flow {
 }
 
 impl Flow {
+    /// Schedules the first chunk that is not, and says for when.
+    #[inline]
+    pub fn schedule(&mut self, earliest: u64) -> u64 {
+        self.scheduled += 1;
+        self.not_before = self.not_before.max(earliest);
+        self.not_before
+    }
+    /// Takes the first chunk, whose delivery was scheduled.
+    #[inline]
+    pub fn take(&mut self) -> Chunk {
+        self.scheduled -= 1;
+        self.under_way.pop_front().expect("a scheduled chunk is under way")
+    }
     /// Loses everything that is under way: it waits for a retransmission.
     pub fn stall(&mut self) {
         self.scheduled = 0;
@@ -150,5 +175,50 @@ impl Conn {
             end.handles == 0 && (end.phase == Phase::Gone || (end.phase != Phase::Open && peer.phase == Phase::Gone))
         };
         idle(a, b) && idle(b, a)
+    }
+}
+
+/// All connections, by slot.
+#[derive(Debug, Default)]
+pub(super) struct Conns {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    conn: Option<Box<Conn>>,
+}
+
+impl Conns {
+    #[inline]
+    pub fn get(&mut self, id: ConnId) -> Option<&mut Conn> {
+        let slot = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
+        slot.conn.as_deref_mut()
+    }
+    pub fn insert(&mut self, conn: Conn) -> ConnId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            self.slots.len() as u32 - 1
+        });
+        let of = &mut self.slots[slot as usize];
+        of.conn = Some(Box::new(conn));
+        ConnId { slot, generation: of.generation }
+    }
+    pub fn remove(&mut self, slot: u32) {
+        let of = &mut self.slots[slot as usize];
+        if of.conn.take().is_some() {
+            of.generation += 1;
+            self.free.push(slot);
+        }
+    }
+    /// Those that exist, in the order of their slots.
+    pub fn ids(&self) -> Vec<ConnId> {
+        let existing = self.slots.iter().enumerate().filter(|(_, of)| of.conn.is_some());
+        existing.map(|(slot, of)| ConnId { slot: slot as u32, generation: of.generation }).collect()
+    }
+    pub fn clear(&mut self) {
+        (0..self.slots.len() as u32).for_each(|slot| self.remove(slot));
     }
 }

@@ -8,8 +8,8 @@ use super::super::digest::content_hash;
 use super::super::heap::{Entry, Event};
 use super::super::record::EventKind;
 use super::super::state::State;
-use super::NetEvent;
 use super::conn::{Chunk, ConnId, Phase};
+use super::{Net, NetEvent};
 use bytes::Bytes;
 use std::io::{self, ErrorKind};
 use std::task::{Context, Poll};
@@ -31,28 +31,33 @@ impl State {
         cx: &Context<'_>,
     ) -> Poll<io::Result<()>> {
         let (us, peer) = (usize::from(side), usize::from(1 - side));
-        let window = self.config.net.window_bytes;
-        let Some(conn) = self.net.conn(id) else { return Poll::Ready(Err(ErrorKind::ConnectionAborted.into())) };
-        if let Some(error) = conn.ends[us].error {
-            return Poll::Ready(Err(error.into()));
+        let Net { conns, links, random, .. } = &mut self.net;
+        let Some(conn) = conns.get(id) else { return Poll::Ready(Err(ErrorKind::ConnectionAborted.into())) };
+        let (from, to) = (conn.ends[us].host as usize, conn.ends[peer].host as usize);
+        let (end, flow) = (&mut conn.ends[us], &mut conn.flows[us]);
+        if end.phase != Phase::Open || flow.ended {
+            return Poll::Ready(Err(end.error.unwrap_or(ErrorKind::BrokenPipe).into()));
         }
-        if conn.ends[us].phase != Phase::Open || conn.flows[us].ended {
-            return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
-        }
-        let (from, to) = (conn.ends[us].host, conn.ends[peer].host);
-        let acknowledged = self.reaches(to, from) && self.host(to).powered;
-        let conn = self.net.conn(id).expect("just seen");
-        let flow = &mut conn.flows[us];
+        let acknowledged = !links[to][from].cut && self.hosts[to].powered;
         if acknowledged {
             flow.known_consumed = flow.consumed;
         }
-        if flow.sent - flow.known_consumed >= window {
-            conn.ends[us].writer.wait(cx.waker());
+        if flow.sent - flow.known_consumed >= self.config.net.window_bytes {
+            end.writer.wait(cx.waker());
             return Poll::Pending;
         }
-        let bytes = bytes.take().expect("a send is polled until it is ready");
-        flow.sent += bytes.len() as u64;
-        self.put_under_way(id, side, Chunk::Data(bytes));
+        let chunk = Chunk::Data(bytes.take().expect("a send is polled until it is ready"));
+        flow.sent += chunk.len();
+        let link = &links[from][to];
+        if acknowledged && !link.cut && flow.scheduled == flow.under_way.len() {
+            // The way is open and nothing waits for a retransmission: nearly always.
+            flow.under_way.push_back(chunk);
+            let earliest = self.now + link.latency(random);
+            let (time, epoch) = (flow.schedule(earliest), flow.epoch);
+            self.push(time, Event::Net(NetEvent::Deliver { conn: id, side, epoch }));
+        } else {
+            self.put_under_way(id, side, chunk);
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -73,52 +78,62 @@ impl State {
         }
     }
     /// Gives the first unscheduled chunk its delivery.
-    #[inline]
     fn schedule_chunk(&mut self, conn: ConnId, side: u8, from: u32, to: u32) {
         let earliest = self.now + self.latency(from, to);
         let flow = &mut self.net.conn(conn).expect("the caller holds it").flows[usize::from(side)];
-        let time = earliest.max(flow.not_before);
-        flow.not_before = time;
-        flow.scheduled += 1;
-        let epoch = flow.epoch;
+        let (time, epoch) = (flow.schedule(earliest), flow.epoch);
         self.push(time, Event::Net(NetEvent::Deliver { conn, side, epoch }));
     }
 
+    /// A chunk would arrive: nearly always it does.
+    #[inline]
     pub(super) fn deliver(&mut self, entry: Entry, id: ConnId, side: u8, epoch: u32) {
         let (us, peer) = (usize::from(side), usize::from(1 - side));
-        let Some(conn) = self.net.conn(id) else { return };
-        if conn.flows[us].epoch != epoch || conn.flows[us].scheduled == 0 {
+        let Net { conns, links, .. } = &mut self.net;
+        let Some(conn) = conns.get(id) else { return };
+        let (from, to) = (conn.ends[us].host as usize, conn.ends[peer].host as usize);
+        let flow = &mut conn.flows[us];
+        if flow.epoch != epoch || flow.scheduled == 0 {
             return;
         }
+        if links[from][to].cut || !self.hosts[to].powered || conn.ends[peer].phase != Phase::Open {
+            return self.deliver_or_lose(entry, id, side);
+        }
+        self.take_in(entry, id, side);
+    }
+    /// A chunk would arrive at a host that cannot be reached, is off, or is not (or no longer) in the middle of the
+    /// connection.
+    #[cold]
+    fn deliver_or_lose(&mut self, entry: Entry, id: ConnId, side: u8) {
+        let (us, peer) = (usize::from(side), usize::from(1 - side));
+        let conn = self.net.conn(id).expect("the caller holds it");
         let (from, to, phase) = (conn.ends[us].host, conn.ends[peer].host, conn.ends[peer].phase);
+        let is_end = matches!(conn.flows[us].under_way.front(), Some(Chunk::End));
         // What was under way when the link was cut gets through or not: a coin for each chunk.
-        let lost = !self.host(to).powered || (self.is_cut(from, to) && self.net.random.chance(1, 2));
-        let ended = matches!(self.net.conn(id).expect("just seen").flows[us].under_way.front(), Some(Chunk::End));
-        let welcome = phase != Phase::Gone && (ended || phase != Phase::Lingering);
-        if lost {
+        if !self.host(to).powered || (self.is_cut(from, to) && self.net.random.chance(1, 2)) {
             self.happened(entry.time, entry.seq, EventKind::Lost, to, u64::from(id.slot));
-            self.lose(id, side);
-        } else if !welcome {
-            self.happened(entry.time, entry.seq, EventKind::Lost, to, u64::from(id.slot) << 1 | 1);
-            self.lose(id, side);
-            self.send_reset(id, side);
-        } else {
-            self.take_in(entry, id, side);
+            return self.lose(id, side);
+        }
+        match phase {
+            Phase::Lingering if is_end => self.take_in(entry, id, side),
+            Phase::Lingering | Phase::Gone => {
+                self.happened(entry.time, entry.seq, EventKind::Lost, to, u64::from(id.slot) << 1 | 1);
+                self.lose(id, side);
+                self.send_reset(id, side);
+            }
+            Phase::Opening | Phase::Open => {
+                self.take_in(entry, id, side);
+                self.establish(id, side);
+            }
         }
     }
-    /// What is under way stays with the sender until it retransmits.
-    fn lose(&mut self, id: ConnId, side: u8) {
-        self.net.conn(id).expect("the caller holds it").flows[usize::from(side)].stall();
-        self.expect_retransmission(id, side);
-    }
     /// The receiving kernel takes the first chunk in.
+    #[inline]
     fn take_in(&mut self, entry: Entry, id: ConnId, side: u8) {
         let (us, peer) = (usize::from(side), usize::from(1 - side));
         let conn = self.net.conn(id).expect("the caller holds it");
-        let to = conn.ends[peer].host;
-        let flow = &mut conn.flows[us];
-        flow.scheduled -= 1;
-        let chunk = flow.under_way.pop_front().expect("a scheduled chunk is under way");
+        let (to, flow) = (conn.ends[peer].host, &mut conn.flows[us]);
+        let chunk = flow.take();
         conn.ends[peer].reader.wake();
         match chunk {
             Chunk::Data(bytes) => {
@@ -129,44 +144,60 @@ impl State {
             }
             Chunk::End => {
                 flow.end_arrived = true;
-                if conn.ends[us].phase == Phase::Lingering {
-                    conn.ends[us].phase = Phase::Gone;
-                }
                 self.happened(entry.time, entry.seq, EventKind::End, to, u64::from(id.slot));
+                self.end_delivered(id, side);
             }
         }
-        self.establish(id, side);
+    }
+    /// A closed end whose stream was delivered to its end is over.
+    fn end_delivered(&mut self, id: ConnId, side: u8) {
+        let us = usize::from(side);
+        let Some(conn) = self.net.conn(id) else { return };
+        if conn.ends[us].phase == Phase::Lingering {
+            conn.ends[us].phase = Phase::Gone;
+        }
         self.reap(id);
     }
+    /// What is under way stays with the sender until it retransmits.
+    fn lose(&mut self, id: ConnId, side: u8) {
+        self.net.conn(id).expect("the caller holds it").flows[usize::from(side)].stall();
+        self.expect_retransmission(id, side);
+    }
 
-    /// Reads the next chunk that arrived at `side`, or waits for it.
-    pub(super) fn poll_recv(&mut self, id: ConnId, side: u8, cx: &Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+    /// Reads the next chunk that arrived at `side`, or waits for it. Touches nothing but the connection; true means that
+    /// the sender waits for room and is owed a window update.
+    #[inline]
+    pub(super) fn poll_recv(
+        &mut self,
+        id: ConnId,
+        side: u8,
+        cx: &Context<'_>,
+    ) -> (Poll<io::Result<Option<Bytes>>>, bool) {
         let (us, peer) = (usize::from(side), usize::from(1 - side));
-        let Some(conn) = self.net.conn(id) else { return Poll::Ready(Err(ErrorKind::ConnectionAborted.into())) };
+        let Some(conn) = self.net.conn(id) else {
+            return (Poll::Ready(Err(ErrorKind::ConnectionAborted.into())), false);
+        };
         let flow = &mut conn.flows[peer];
         if let Some(bytes) = flow.arrived.pop_front() {
             flow.consumed += bytes.len() as u64;
-            if conn.ends[peer].writer.is_waiting() && !flow.window_due {
-                self.send_window(id, 1 - side);
-            }
-            return Poll::Ready(Ok(Some(bytes)));
+            let owed = conn.ends[peer].writer.is_waiting() && !flow.window_due;
+            return (Poll::Ready(Ok(Some(bytes))), owed);
         }
-        if flow.end_arrived {
-            return Poll::Ready(Ok(None));
-        }
-        match (conn.ends[us].error, conn.ends[us].phase) {
+        let poll = match (conn.ends[us].error, conn.ends[us].phase) {
+            _ if flow.end_arrived => Poll::Ready(Ok(None)),
             (Some(error), _) => Poll::Ready(Err(error.into())),
             (None, Phase::Open) => {
                 conn.ends[us].reader.wait(cx.waker());
                 Poll::Pending
             }
             (None, _) => Poll::Ready(Err(ErrorKind::ConnectionAborted.into())),
-        }
+        };
+        (poll, false)
     }
     /// Tells the waiting sender of direction `side` that there is room.
-    fn send_window(&mut self, conn: ConnId, side: u8) {
+    pub(super) fn send_window(&mut self, conn: ConnId, side: u8) {
         let us = usize::from(side);
-        let of = self.net.conn(conn).expect("the caller holds it");
+        let Some(of) = self.net.conn(conn) else { return };
         of.flows[us].window_due = true;
         let (sender, reader) = (of.ends[us].host, of.ends[1 - us].host);
         let time = self.now + self.latency(reader, sender);
@@ -195,7 +226,7 @@ impl State {
     /// The way `from` to `to` was cut or `from` fell silent: senders at `to` hear of no room made from here on, and
     /// of no delivery.
     pub fn acks_stop(&mut self, from: u32, to: u32) {
-        for id in self.net.ids() {
+        for id in self.net.conns.ids() {
             for side in [0u8, 1] {
                 let conn = self.net.conn(id).expect("listed");
                 let (us, peer) = (usize::from(side), usize::from(1 - side));

@@ -142,7 +142,14 @@ impl Reader {
     /// `ConnectionReset` if the peer died, `TimedOut` if the kernel gave up on it.
     pub async fn recv(&mut self) -> io::Result<Option<Bytes>> {
         let Hold { world, id, side } = &self.0;
-        poll_fn(|cx| world.lock().poll_recv(*id, *side, cx)).await
+        poll_fn(|cx| {
+            let (poll, window_owed) = world.state().lock().poll_recv(*id, *side, cx);
+            if window_owed {
+                world.lock().send_window(*id, 1 - *side);
+            }
+            poll
+        })
+        .await
     }
 }
 
@@ -168,7 +175,6 @@ impl Writer {
     ///
     /// # Errors
     /// None here; the real build reports what the operating system does.
-    #[allow(clippy::unused_async, reason = "the real build waits for the system call")]
     pub async fn close(&mut self) -> io::Result<()> {
         self.0.world.lock().end_stream(self.0.id, self.0.side);
         Ok(())

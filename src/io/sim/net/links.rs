@@ -1,7 +1,7 @@
 //! Latency and cuts, by ordered pair of hosts.
 
 use super::super::record::EventKind;
-use super::super::state::State;
+use super::super::state::{Draws, State};
 
 /// The way from one host to another.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +12,17 @@ pub(super) struct Link {
     pub jitter_ns: u64,
     /// Nothing passes.
     pub cut: bool,
+}
+
+impl Link {
+    /// How long the next chunk takes, in nanoseconds.
+    #[inline]
+    pub fn latency(&self, random: &mut Draws) -> u64 {
+        match self.jitter_ns {
+            0 => self.base_ns,
+            jitter => self.base_ns + random.between(0, jitter),
+        }
+    }
 }
 
 impl State {
@@ -45,10 +56,7 @@ impl State {
     #[inline]
     pub(super) fn latency(&mut self, from: u32, to: u32) -> u64 {
         let link = self.net.links[from as usize][to as usize];
-        match link.jitter_ns {
-            0 => link.base_ns,
-            jitter => link.base_ns + self.net.random.between(0, jitter),
-        }
+        link.latency(&mut self.net.random)
     }
     #[inline]
     pub(super) fn is_cut(&self, from: u32, to: u32) -> bool {

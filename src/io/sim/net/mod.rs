@@ -18,7 +18,7 @@ mod setup;
 
 use super::heap::Entry;
 use super::state::{Draws, State};
-use conn::{Conn, ConnId};
+use conn::{Conn, ConnId, Conns};
 pub use handles::{Connection, Listener, Reader, Writer, connect};
 use links::Link;
 use setup::Listening;
@@ -81,9 +81,7 @@ pub(super) enum Step {
 
 /// All connections, listeners and links.
 pub(super) struct Net {
-    conns: Vec<Option<Box<Conn>>>,
-    generations: Vec<u32>,
-    free: Vec<u32>,
+    conns: Conns,
     listeners: BTreeMap<(u32, u16), Listening>,
     /// By sending host, then by receiving host.
     links: Vec<Vec<Link>>,
@@ -93,9 +91,7 @@ pub(super) struct Net {
 impl Net {
     pub fn new(seed: u64) -> Self {
         Self {
-            conns: Vec::new(),
-            generations: Vec::new(),
-            free: Vec::new(),
+            conns: Conns::default(),
             listeners: BTreeMap::new(),
             links: Vec::new(),
             random: Draws::new(seed, "network"),
@@ -104,46 +100,18 @@ impl Net {
     pub fn draws(&self) -> u64 {
         self.random.count
     }
+    pub fn clear(&mut self) {
+        self.listeners.clear();
+        self.conns.clear();
+    }
     /// How many connections some kernel knows of.
     #[cfg(test)]
     pub fn connections(&self) -> usize {
-        self.ids().len()
-    }
-    pub fn clear(&mut self) {
-        self.listeners.clear();
-        for slot in 0..self.conns.len() as u32 {
-            self.remove(slot);
-        }
+        self.conns.ids().len()
     }
     #[inline]
     fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
-        if self.generations.get(id.slot as usize) != Some(&id.generation) {
-            return None;
-        }
-        self.conns[id.slot as usize].as_deref_mut()
-    }
-    fn insert(&mut self, conn: Conn) -> ConnId {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.conns.push(None);
-            self.generations.push(0);
-            self.conns.len() as u32 - 1
-        });
-        self.conns[slot as usize] = Some(Box::new(conn));
-        ConnId { slot, generation: self.generations[slot as usize] }
-    }
-    fn remove(&mut self, slot: u32) {
-        if self.conns[slot as usize].take().is_some() {
-            self.generations[slot as usize] += 1;
-            self.free.push(slot);
-        }
-    }
-    /// The connections that exist, in the order of their slots.
-    fn ids(&self) -> Vec<ConnId> {
-        let slots = self.conns.iter().zip(&self.generations).enumerate();
-        slots
-            .filter(|(_, (conn, _))| conn.is_some())
-            .map(|(slot, (_, generation))| ConnId { slot: slot as u32, generation: *generation })
-            .collect()
+        self.conns.get(id)
     }
 }
 

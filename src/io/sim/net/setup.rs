@@ -90,7 +90,7 @@ impl State {
         theirs.phase = Phase::Gone;
         let conn =
             Conn { ends: [ours, theirs], flows: [Flow::default(), Flow::default()], syn_retries: 0, queued: false };
-        let id = self.net.insert(conn);
+        let id = self.net.conns.insert(conn);
         self.send_syn(id);
         Ok(id)
     }
@@ -290,14 +290,14 @@ impl State {
     /// Forgets a connection that nobody holds and no kernel works for.
     pub(super) fn reap(&mut self, id: ConnId) {
         if self.net.conn(id).is_some_and(|conn| conn.is_over()) {
-            self.net.remove(id.slot);
+            self.net.conns.remove(id.slot);
         }
     }
 
     /// The ends of a host's connections.
     fn ends_of(&mut self, host: u32) -> Vec<(ConnId, u8)> {
         let mut ends = Vec::new();
-        for id in self.net.ids() {
+        for id in self.net.conns.ids() {
             let conn = self.net.conn(id).expect("listed");
             ends.extend([0u8, 1].into_iter().filter(|s| conn.ends[usize::from(*s)].host == host).map(|s| (id, s)));
         }

@@ -16,8 +16,7 @@ fn sleeps_end_in_order_and_on_time() {
             }));
         }
         sleep_ms(50).await;
-        let ends = ends.lock().clone();
-        ends
+        ends.lock().clone()
     });
     assert_eq!(ends, [(10, 10), (20, 20), (30, 30)]);
 }
@@ -102,8 +101,7 @@ fn an_interval_ticks_once_after_a_pause() {
         assert_eq!(ticks.lock().len(), 3);
         world.resume(host);
         sleep_ms(150).await;
-        let ticks = ticks.lock().len();
-        ticks
+        ticks.lock().len()
     });
     assert_eq!(ticks, 5, "one tick that was due and one a period later");
 }

@@ -126,8 +126,7 @@ fn named_streams_depend_on_node_life_and_name() {
         world.exited(one).await;
         let two = start(&world, "2", program).await;
         world.exited(two).await;
-        let drawn = drawn.lock().clone();
-        drawn
+        drawn.lock().clone()
     });
     let lives: Vec<_> = drawn.chunks(3).collect();
     assert!(lives.iter().all(|life| life[0] == life[2]), "one name, one stream");
@@ -167,7 +166,7 @@ fn hundreds_of_runs_leave_nothing_behind() {
         let line = status.lines().find(|l| l.starts_with("RssAnon")).expect("a resident size");
         line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("a number")
     };
-    let ballast = |seed| {
+    let ballast = |seed: u64| {
         let outcome = run(seed, WorldConfig::default(), move |world| async move {
             // Each run holds a megabyte in tasks that never end, in files and on sockets; some runs panic.
             let host = start(&world, "1", || async {
@@ -184,13 +183,13 @@ fn hundreds_of_runs_leave_nothing_behind() {
             .await;
             let mut connection = dial("1").await;
             connection.send(Bytes::from(vec![1; 1 << 20])).await.expect("it is up");
-            if seed % 3 == 0 {
+            if seed.is_multiple_of(3) {
                 world.pause(host);
             }
-            assert!(seed % 10 != 0, "on purpose");
+            assert!(!seed.is_multiple_of(10), "on purpose");
         })
         .outcome;
-        assert_eq!(outcome.is_err(), seed % 10 == 0);
+        assert_eq!(outcome.is_err(), seed.is_multiple_of(10));
     };
     (0..50).for_each(ballast);
     let before = resident_kib();

@@ -41,8 +41,7 @@ where
         sleep_ms(10).await;
         world.start(host).await;
         world.exited(host).await;
-        let value = found.lock().pop().expect("the second life came to its end");
-        value
+        found.lock().pop().expect("the second life came to its end")
     })
 }
 
