@@ -20,7 +20,7 @@ pub mod recovery;
 mod segment;
 pub mod state;
 pub mod store;
-#[cfg(test)]
+#[cfg(all(test, madsim))]
 mod tests;
 mod walk;
 pub mod writer;

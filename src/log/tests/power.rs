@@ -135,8 +135,7 @@ fn lives(seed: u64) -> u32 {
             asked.lock().power_lost |= power_lost;
             if power_lost { world.power_cut(host) } else { world.crash(host) }
         }
-        let lives = asked.lock().lives;
-        lives
+        asked.lock().lives
     })
 }
 

@@ -7,7 +7,7 @@
 
 mod core;
 mod op;
-#[cfg(test)]
+#[cfg(all(test, madsim))]
 mod tests;
 
 use std::io;
