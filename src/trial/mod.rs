@@ -1,1 +1,71 @@
-//! (being built)
+//! One run of one scenario under one seed: chaos, healing, liveness, audit, verdict; and the proof that a seed means the
+//! same run for ever.
+//!
+//! Here the rooms below come together. Nothing here prints, and nothing here decides what is right: that is the court's.
+
+mod audit;
+pub mod determinism;
+mod faults;
+mod judge;
+mod liveness;
+mod plan;
+mod run;
+mod timeline;
+mod witness;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::base::bugs::Bug;
+use crate::io::sim::{self, WorldConfig};
+use crate::report::Verdict;
+use crate::report::verdict::Outcome;
+use crate::scenario::Scenario;
+pub use determinism::{Divergence, diverge};
+pub use judge::Papers;
+
+/// How to run, beside scenario and seed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunOptions {
+    /// Bugs to plant in the broker.
+    pub plant: Vec<Bug>,
+    /// Run twice and compare the digests.
+    pub check_determinism: bool,
+    /// The folder into which this run's files go; `None` writes nothing.
+    pub out: Option<PathBuf>,
+    /// Write the files only if the run does not pass.
+    pub out_on_failure_only: bool,
+    /// Tell every event, not only the important ones.
+    pub verbose: bool,
+    /// The command that runs this again: the verdict repeats it.
+    pub reproduce: String,
+}
+
+/// Runs a scenario to its verdict. It is called on a fresh OS thread of its own, and blocks it; a panic that leaves it
+/// counts as the broker's.
+pub type Runner = fn(&Scenario, u64, &RunOptions) -> Verdict;
+
+/// Runs a scenario once, or twice with `check_determinism`, to its verdict.
+#[must_use]
+pub fn run_one(scenario: &Scenario, seed: u64, options: &RunOptions) -> Verdict {
+    let started = Instant::now();
+    let (mut verdict, _) = once(scenario, seed, &options.plant);
+    if options.check_determinism {
+        let (second, _) = once(scenario, seed, &options.plant);
+        if second.digest != verdict.digest {
+            verdict.outcome = Outcome::Nondeterministic;
+            verdict.reason = format!("two runs of seed {seed} have digests {} and {}", verdict.digest, second.digest);
+        }
+    }
+    verdict.wall_ms = started.elapsed().as_millis() as u64;
+    verdict.reproduce.clone_from(&options.reproduce);
+    verdict
+}
+
+fn once(scenario: &Scenario, seed: u64, planted: &[Bug]) -> (Verdict, Papers) {
+    let shared = Arc::new(scenario.clone());
+    let planted = planted.to_vec();
+    let run = sim::run(seed, WorldConfig::default(), move |world| run::run(world, shared, planted));
+    judge::judge(scenario, seed, run)
+}

@@ -1,2 +1,29 @@
-//! One simulated cluster: build, crash, restart; faults, probes, history.
+//! One simulated cluster: hosts, addresses, processes, clients, and what can happen to them; the history that clients
+//! leave.
+//!
+//! Nothing here judges, and nothing here knows a scenario file.
+
+pub mod cluster;
 pub mod history;
+pub mod reader;
+pub mod writer;
+
+use std::sync::Arc;
+
+use crate::base::{BrokerId, TopicPartition};
+use crate::broker::probe::Observer;
+use history::Op;
+
+/// Whoever watches a cluster: probes of the nodes, deaths of processes, and the history of the clients.
+pub trait Watch: Observer {
+    /// A node's process ended; with `storage_fault` its unsynced data may be gone (a power cut).
+    fn node_down(&self, node: BrokerId, storage_fault: bool);
+    /// A client did or was told something.
+    fn record(&self, op: Op);
+    /// `ago_ns` nanoseconds ago a client of this partition stopped waiting for an answer, because the time of this
+    /// setting (like `request.timeout.ms`) ran out, and tried again.
+    fn gave_up(&self, tp: &TopicPartition, ago_ns: u64, setting: &str);
+}
+
+/// A shared watcher.
+pub type Watcher = Arc<dyn Watch>;

@@ -8,10 +8,11 @@ use tokio::sync::Notify;
 use super::state::State;
 use crate::base::{LeaderEpoch, Now, Offset};
 use crate::broker::probe::Probe;
-use crate::broker::quorum::NotLeader;
+use crate::broker::quorum::{CommittedReader, NotLeader, Quorum, QuorumEvent};
 use crate::controller::image::{Image, ReplayError};
 use crate::controller::{ControllerConfig, ControllerCore, Input, Request, Response};
 use crate::io;
+use crate::io::task::TaskSet;
 use crate::wire::records::MetadataRecord;
 
 /// What the controller needs of the quorum.
@@ -23,6 +24,15 @@ pub trait MetadataLog: Send + Sync {
     fn propose(&self, epoch: LeaderEpoch, records: &[MetadataRecord]) -> Result<Offset, NotLeader>;
     /// Gives up the leadership of `epoch`, if it is held.
     fn resign(&self, epoch: LeaderEpoch);
+}
+
+impl MetadataLog for Quorum {
+    fn propose(&self, epoch: LeaderEpoch, records: &[MetadataRecord]) -> Result<Offset, NotLeader> {
+        Self::propose(self, epoch, records)
+    }
+    fn resign(&self, epoch: LeaderEpoch) {
+        Self::resign(self, epoch);
+    }
 }
 
 /// The controller of this node.
@@ -38,15 +48,29 @@ impl ControllerNode {
     /// A controller that stands by; [`Self::committed`], [`Self::leading`] and [`Self::not_leading`] are to be told in
     /// the quorum's order.
     #[must_use]
-    pub fn new(config: ControllerConfig, log: Arc<dyn MetadataLog>, probe: Probe) -> Arc<Self> {
+    pub(super) fn new(config: ControllerConfig, log: Arc<dyn MetadataLog>, probe: Probe) -> Arc<Self> {
         let core = ControllerCore::new(config, io::rng("controller"));
         Arc::new(Self { log, probe, state: Mutex::new(State::new(core)), rearm: Notify::new() })
+    }
+
+    /// Runs the controller of a node that is a voter of `quorum`, until `tasks` end.
+    pub fn start(config: ControllerConfig, quorum: Arc<Quorum>, probe: Probe, tasks: &mut TaskSet) -> Arc<Self> {
+        let reader = quorum.subscribe();
+        let node = Self::new(config, quorum, probe);
+        tasks.spawn("controller", Arc::clone(&node).run(reader));
+        node
     }
 
     /// True while this node is the active controller.
     #[must_use]
     pub fn is_active(&self) -> bool {
-        self.state.lock().is_active()
+        self.epoch().is_some()
+    }
+
+    /// The quorum epoch in which this node is the active controller.
+    #[must_use]
+    pub fn epoch(&self) -> Option<LeaderEpoch> {
+        self.state.lock().epoch()
     }
 
     /// The metadata as far as this node knows it to be committed.
@@ -77,6 +101,38 @@ impl ControllerNode {
     /// This node leads the quorum no longer.
     pub(super) fn not_leading(&self) {
         self.with(|state, now| state.drive(now, Input::Resigned, &*self.log));
+    }
+
+    /// Feeds the core with what the quorum tells and with time, until the metadata log can no longer be followed.
+    async fn run(self: Arc<Self>, mut reader: CommittedReader) {
+        let clock = self.keep_time();
+        let mut clock = std::pin::pin!(clock);
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = reader.next() => event,
+                () = &mut clock => unreachable!("time never ends"),
+            };
+            if let Err(error) = self.follow(event) {
+                // Kafka's fault handler ends the process; the publisher of this node meets the same record.
+                tracing::error!(%error, "this controller can no longer follow the metadata log");
+                if let Some(epoch) = self.epoch() {
+                    self.not_leading();
+                    self.log.resign(epoch);
+                }
+                return;
+            }
+        }
+    }
+
+    fn follow(&self, event: QuorumEvent) -> Result<(), ReplayError> {
+        match event {
+            QuorumEvent::Batch(batch) => self.committed(&batch.records, batch.next)?,
+            // The record at the start of the epoch is the quorum's own.
+            QuorumEvent::Leading { epoch, epoch_start } => self.leading(epoch, epoch_start.next()),
+            QuorumEvent::NotLeading { .. } => self.not_leading(),
+        }
+        Ok(())
     }
 
     /// Keeps the core's deadlines; returns only when dropped.

@@ -34,8 +34,8 @@ impl State {
     pub fn image(&self) -> &Image {
         &self.image
     }
-    pub fn is_active(&self) -> bool {
-        self.core.epoch().is_some()
+    pub fn epoch(&self) -> Option<LeaderEpoch> {
+        self.core.epoch()
     }
     /// Tells the probe if the controller became active or ceased to be.
     pub fn tell_activity(&mut self, probe: &Probe) {

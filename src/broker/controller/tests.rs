@@ -1,6 +1,8 @@
 //! The shell around a controller core, over a metadata log of straw.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
@@ -13,15 +15,16 @@ use kafka_protocol::protocol::{Request, StrBytes};
 use parking_lot::Mutex;
 
 use super::node::{ControllerNode, MetadataLog};
-use super::{controller_config, facts};
 use crate::base::{BrokerId, LeaderEpoch, Offset};
-use crate::broker::config::BrokerConfig;
 use crate::broker::probe::{Event, Observer, Probe};
-use crate::broker::quorum::NotLeader;
+use crate::broker::quorum::{NotLeader, Quorum, QuorumConfig};
+use crate::controller::ControllerConfig;
 use crate::controller::core::broker_features;
-use crate::controller::image::{Changes, Image};
+use crate::io::disk::Disk;
 use crate::io::sim::{WorldConfig, run};
-use crate::io::task::spawn;
+use crate::io::task::{TaskSet, spawn};
+use crate::io::time::sleep;
+use crate::raft::RaftConfig;
 use crate::wire::codec::{ResponseFrame, encode_request};
 use crate::wire::frame::PREFIX;
 use crate::wire::records::MetadataRecord;
@@ -72,8 +75,7 @@ impl Story {
     fn new() -> Self {
         let (log, notes) = (Arc::new(Straw::default()), Arc::new(Notes::default()));
         let probe = Probe::new(BrokerId(1), notes.clone());
-        let config = controller_config(BrokerId(1), "straw", &BrokerConfig::default());
-        Self { node: ControllerNode::new(config, log.clone(), probe), log, notes }
+        Self { node: ControllerNode::new(config(), log.clone(), probe), log, notes }
     }
     fn leading() -> Self {
         let story = Self::new();
@@ -108,6 +110,24 @@ impl Story {
         let answer = self.settle(async move { node.broker_heartbeat(request).await }).await;
         assert!(!answer.is_fenced);
     }
+}
+
+fn config() -> ControllerConfig {
+    ControllerConfig {
+        me: BrokerId(1),
+        cluster_id: "straw".to_owned(),
+        session_timeout_ms: 9_000,
+        max_idle_interval_ms: 500,
+        min_insync_replicas: 1,
+        unclean_leader_election: false,
+        eligible_leader_replicas: true,
+        num_partitions: 1,
+        default_replication_factor: 1,
+    }
+}
+
+async fn sleep_ms(ms: u64) {
+    sleep(Duration::from_millis(ms)).await;
 }
 
 fn registration(id: i32) -> BrokerRegistrationRequest {
@@ -195,7 +215,7 @@ fn the_controllers_deadlines_are_kept() {
         let node = story.node.clone();
         let _clock = spawn("clock", async move { node.keep_time().await });
         for _ in 0..20 {
-            crate::io::time::sleep(std::time::Duration::from_millis(500)).await;
+            sleep_ms(500).await;
             story.commit();
         }
         assert!(story.node.image().broker(BrokerId(3)).unwrap().fenced, "it was silent for ten seconds");
@@ -249,28 +269,37 @@ fn an_envelope_that_cannot_be_opened_is_refused() {
 }
 
 #[test]
-fn the_probe_hears_of_partitions_before_the_batch_counts_as_applied() {
+fn the_only_voter_of_a_quorum_is_its_controller_and_fences_whoever_falls_silent() {
     tell(|| async {
-        let story = Story::leading();
-        story.join(3).await;
-        let node = story.node.clone();
-        story.settle(async move { node.create_topics(creation("t")).await }).await;
-        let (notes, mut image, mut changes) = (Arc::new(Notes::default()), Image::default(), Changes::default());
-        for (offset, record) in story.log.records.lock().iter() {
-            image.apply(*offset, record, &mut changes).unwrap();
-        }
-        facts::tell(&Probe::new(BrokerId(9), notes.clone()), &image, &changes);
-        let (broker, next) = (BrokerId(3), image.next());
-        let epoch = image.broker(broker).unwrap().epoch;
-        let notes = notes.0.lock();
-        let Event::PartitionChanged { tp, facts, offset } = &notes[0] else { panic!("{notes:?}") };
-        assert_eq!((tp.to_string(), facts.leader, *offset), ("t-0".to_owned(), broker, next - 1));
-        let rest = [
-            Event::BrokerRegistered { broker, epoch },
-            Event::BrokerFenced { broker },
-            Event::BrokerUnfenced { broker },
-            Event::MetadataApplied { next },
-        ];
-        assert_eq!(notes[1..], rest);
+        let (notes, mut tasks) = (Arc::new(Notes::default()), TaskSet::new());
+        let (me, probe) = (BrokerId(1), Probe::new(BrokerId(1), notes.clone()));
+        let quorum = QuorumConfig {
+            me,
+            cluster_id: "straw".to_owned(),
+            voters: BTreeMap::from([(me, ("10.0.0.1".to_owned(), 9093))]),
+            client_id: "tests".to_owned(),
+            connection_setup_timeout_ms: 10_000,
+            raft: RaftConfig::new([me]),
+        };
+        let disk = Disk::mount("").expect("there is a disk");
+        let quorum = Quorum::start(quorum, disk, probe.clone(), &mut tasks).await.expect("it starts");
+        let node = ControllerNode::start(config(), quorum, probe, &mut tasks);
+        sleep_ms(3_000).await;
+        let epoch = node.epoch().expect("nobody else could lead");
+        let answer = node.broker_registration(registration(3)).await;
+        assert_eq!(answer.error_code, 0);
+        let broker = node.image().broker(BrokerId(3)).cloned().expect("it is committed");
+        assert_eq!(broker.epoch.0, answer.broker_epoch);
+        let beat = BrokerHeartbeatRequest::default()
+            .with_broker_id(WireId(3))
+            .with_broker_epoch(answer.broker_epoch)
+            .with_current_metadata_offset(broker.registered_at.0);
+        assert!(!node.broker_heartbeat(beat).await.is_fenced);
+        sleep_ms(8_900).await;
+        assert!(!node.image().broker(BrokerId(3)).unwrap().fenced);
+        sleep_ms(300).await;
+        assert!(node.image().broker(BrokerId(3)).unwrap().fenced);
+        let active = notes.0.lock().iter().filter(|e| **e == Event::ControllerActive { epoch }).count();
+        assert_eq!((active, node.is_active()), (1, true));
     });
 }

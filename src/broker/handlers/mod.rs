@@ -1,1 +1,95 @@
-//! (being built)
+//! One file for each family of APIs: decode, ask the rooms that know, encode. No protocol rule lives here.
+
+mod fetch;
+mod list_offsets;
+mod metadata;
+mod produce;
+mod producer_id;
+mod quorum;
+mod topics;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use kafka_protocol::messages::ApiKey;
+use kafka_protocol::protocol::Request as Rpc;
+
+use super::node::Node;
+use super::server::{Handler, Reply, Request};
+use crate::wire::api::ListenerKind;
+use crate::wire::codec;
+
+impl Handler for Node {
+    async fn handle(self: &Arc<Self>, request: Request) -> Reply {
+        match request.listener {
+            ListenerKind::Broker => self.handle_client(request).await,
+            ListenerKind::Controller => self.handle_controller(request).await,
+        }
+    }
+}
+
+impl Node {
+    async fn handle_client(self: &Arc<Self>, request: Request) -> Reply {
+        let version = request.version;
+        match request.api {
+            ApiKey::Produce => self.produce(&request).await,
+            ApiKey::Fetch => answer(&request, |r| self.fetch(r, version)).await,
+            ApiKey::ListOffsets => answer(&request, |r| self.list_offsets(r)).await,
+            ApiKey::Metadata => answer(&request, |r| self.metadata(r, version)).await,
+            ApiKey::InitProducerId => answer(&request, |r| self.init_producer_id(r)).await,
+            ApiKey::CreateTopics => answer(&request, |r| self.forward_create_topics(r, version)).await,
+            ApiKey::DeleteTopics => answer(&request, |r| self.forward_delete_topics(r, version)).await,
+            other => unserved(other),
+        }
+    }
+
+    async fn handle_controller(self: &Arc<Self>, request: Request) -> Reply {
+        let Some(controller) = &self.controller else { return Reply::Close };
+        let version = request.version;
+        match request.api {
+            ApiKey::Fetch => answer(&request, |r| self.quorum_fetch(r, version)).await,
+            ApiKey::Vote => answer(&request, |r| self.quorum.handle_vote(r)).await,
+            ApiKey::BeginQuorumEpoch => answer(&request, |r| self.quorum.handle_begin(r)).await,
+            ApiKey::EndQuorumEpoch => answer(&request, |r| self.quorum.handle_end(r)).await,
+            ApiKey::BrokerRegistration => answer(&request, |r| controller.broker_registration(r)).await,
+            ApiKey::BrokerHeartbeat => answer(&request, |r| controller.broker_heartbeat(r)).await,
+            ApiKey::AlterPartition => answer(&request, |r| controller.alter_partition(r)).await,
+            ApiKey::AllocateProducerIds => answer(&request, |r| controller.allocate_producer_ids(r)).await,
+            ApiKey::CreateTopics => answer(&request, |r| controller.create_topics(r)).await,
+            ApiKey::DeleteTopics => answer(&request, |r| controller.delete_topics(r)).await,
+            ApiKey::Envelope => answer(&request, |r| controller.envelope(r)).await,
+            other => unserved(other),
+        }
+    }
+}
+
+/// The server's table and this dispatch must agree; if they do not, the client gets a closed connection.
+fn unserved(api: ApiKey) -> Reply {
+    tracing::error!(?api, "an API is in the table of versions but has no handler");
+    Reply::Close
+}
+
+/// Decodes the body, lets `serve` answer it and encodes the answer. A body that does not decode closes the connection.
+async fn answer<R, F>(request: &Request, serve: impl FnOnce(R) -> F) -> Reply
+where
+    R: Rpc,
+    F: Future<Output = R::Response>,
+{
+    match codec::decode_request::<R>(request.version, &request.body) {
+        Ok(body) => encode::<R>(request, &serve(body).await),
+        Err(error) => {
+            tracing::warn!(api = ?request.api, peer = %request.peer, %error, "malformed request");
+            Reply::Close
+        }
+    }
+}
+
+fn encode<R: Rpc>(request: &Request, response: &R::Response) -> Reply {
+    match codec::encode_response(request.correlation_id, request.version, response) {
+        Ok(frame) => Reply::Frame(frame),
+        Err(error) => {
+            tracing::error!(api = ?request.api, %error, "an answer does not encode");
+            Reply::Close
+        }
+    }
+}

@@ -30,7 +30,7 @@ pub struct CommittedBatch {
 #[derive(Clone, Debug)]
 pub enum QuorumEvent {
     /// The next committed batch.
-    Committed(CommittedBatch),
+    Batch(CommittedBatch),
     /// This node leads `epoch`, and everything that was committed before its term has been told.
     Leading {
         /// The quorum epoch.
@@ -62,7 +62,7 @@ impl CommittedReader {
             let advanced = quorum.advanced.notified();
             if let Some(batch) = self.ready.pop_front() {
                 self.next = batch.next;
-                return QuorumEvent::Committed(batch);
+                return QuorumEvent::Batch(batch);
             }
             let (high_watermark, leading) = quorum.progress();
             let still = leading.map(|(epoch, _)| epoch);

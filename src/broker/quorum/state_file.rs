@@ -23,8 +23,7 @@ pub(super) async fn read(disk: &Disk) -> io::Result<Option<ElectionState>> {
     let file = disk.open(&path(""), false).await?;
     let bytes = file.read_at(0, file.len().await? as usize).await?;
     let malformed = |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path("")));
-    let text = std::str::from_utf8(&bytes).map_err(|e| malformed(e.to_string()))?;
-    let state = QuorumState::from_json(text).map_err(|e| malformed(e.to_string()))?;
+    let state = QuorumState::from_json(&bytes).map_err(|e| malformed(e.to_string()))?;
     let named = |id: BrokerId| (id != BrokerId::NONE).then_some(id);
     Ok(Some(ElectionState {
         epoch: state.leader_epoch,

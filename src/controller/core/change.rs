@@ -99,10 +99,10 @@ impl Change<'_> {
         }
         if self.elr_enabled && elr.is_empty() && self.isr.is_empty() {
             // Balanced recovery: nothing better will ever come back than whoever led last.
-            if let [last] = self.partition.last_known_elr[..] {
-                if may_lead(last) {
-                    return Elected::Unclean(last);
-                }
+            if let [last] = self.partition.last_known_elr[..]
+                && may_lead(last)
+            {
+                return Elected::Unclean(last);
             }
         }
         let any = || self.partition.replicas.iter().copied().find(|id| may_lead(*id));

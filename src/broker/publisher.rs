@@ -1,0 +1,89 @@
+//! Replays committed metadata into the node's image and tells the partitions what changed (Kafka's
+//! BrokerMetadataPublisher). It never waits for a disk: a stalled disk must not stop the heartbeats.
+
+use std::sync::Arc;
+
+use super::metadata::MetadataCache;
+use super::partitions::Partitions;
+use super::probe::{Event, PartitionFacts, Probe};
+use super::quorum::{CommittedReader, QuorumEvent};
+use crate::base::{Offset, TopicId};
+use crate::controller::image::{BrokerEvent, Changes, Image, Partition, RecoveryState};
+
+/// Feeds one node's image, partitions and probe.
+pub struct Publisher {
+    metadata: Arc<MetadataCache>,
+    partitions: Partitions,
+    probe: Probe,
+}
+
+impl Publisher {
+    /// A publisher that has applied nothing yet.
+    #[must_use]
+    pub fn new(metadata: &Arc<MetadataCache>, partitions: Partitions, probe: Probe) -> Self {
+        Self { metadata: metadata.clone(), partitions, probe }
+    }
+
+    /// Applies every committed batch, for as long as the node lives.
+    pub async fn run(self, mut committed: CommittedReader) {
+        let mut image = Image::default();
+        loop {
+            let QuorumEvent::Batch(batch) = committed.next().await else { continue };
+            let mut changes = Changes::default();
+            for (offset, record) in &batch.records {
+                if let Err(error) = image.apply(*offset, record, &mut changes) {
+                    // Every node replays the same record: the log says something that this version does not understand.
+                    tracing::error!(%offset, %error, "metadata record skipped");
+                }
+            }
+            image.advance(batch.next);
+            self.publish(&image, &changes, batch.base, batch.next);
+        }
+    }
+
+    fn publish(&self, image: &Image, changes: &Changes, base: Offset, next: Offset) {
+        self.tell(image, changes, base);
+        if !changes.is_empty() {
+            self.partitions.apply(image, changes);
+        }
+        self.metadata.publish(Arc::new(image.clone()));
+        self.probe.tell(Event::MetadataApplied { next });
+    }
+
+    fn tell(&self, image: &Image, changes: &Changes, offset: Offset) {
+        for event in &changes.broker_events {
+            match *event {
+                BrokerEvent::Registered(broker, epoch) => self.probe.tell(Event::BrokerRegistered { broker, epoch }),
+                BrokerEvent::Fenced(broker) => self.probe.tell(Event::BrokerFenced { broker }),
+                BrokerEvent::Unfenced(broker) => self.probe.tell(Event::BrokerUnfenced { broker }),
+                BrokerEvent::ShuttingDown(_) | BrokerEvent::Unregistered(_) => {}
+            }
+        }
+        for topic in changes.removed_topics.values() {
+            for (index, _) in topic.indexed() {
+                self.probe.tell(Event::PartitionRemoved { tp: topic.name_of(index), offset });
+            }
+        }
+        for (id, index) in &changes.partitions {
+            self.tell_partition(image, *id, *index, offset);
+        }
+    }
+
+    fn tell_partition(&self, image: &Image, id: TopicId, index: i32, offset: Offset) {
+        let Some(topic) = image.topic_by_id(id) else { return };
+        let Some(partition) = topic.partition(index) else { return };
+        self.probe.tell(Event::PartitionChanged { tp: topic.name_of(index), facts: facts(partition), offset });
+    }
+}
+
+fn facts(p: &Partition) -> PartitionFacts {
+    PartitionFacts {
+        leader: p.leader,
+        leader_epoch: p.leader_epoch,
+        partition_epoch: p.partition_epoch,
+        replicas: p.replicas.clone(),
+        isr: p.isr.clone(),
+        elr: p.elr.clone(),
+        recovering: p.recovery == RecoveryState::Recovering,
+    }
+}

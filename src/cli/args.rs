@@ -1,0 +1,149 @@
+//! The grammar of the command line.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
+
+use crate::base::bugs::Bug;
+
+/// Puts a complete Kafka-like broker cluster on trial in a simulated world.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ktrial",
+    version,
+    max_term_width = 100,
+    after_help = "Example: ktrial run scenarios/cluster/worker-dies.json --seed 42"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run scenarios (files or folders) and print a verdict for each
+    #[command(
+        after_help = "Examples:\n  ktrial run scenarios/cluster/worker-dies.json --seed 42\n  ktrial run scenarios --seeds 0..100 --jobs 2\n\nExit codes: 0 all as expected; 1 a property was violated or an expectation failed; 2 wrong command\nline or scenario; 3 not live; 4 the broker panicked; 5 not deterministic. The gravest wins."
+    )]
+    Run(RunArgs),
+    /// Validate scenario files (or folders) without running them
+    #[command(after_help = "Example: ktrial check scenarios/cluster/worker-dies.json")]
+    Check(CheckArgs),
+    /// Run a scenario twice under one seed and name the first event that differs, if any
+    #[command(after_help = "Example: ktrial diverge scenarios/cluster/worker-dies.json --seed 42")]
+    Diverge(DivergeArgs),
+    /// Print the JSON Schema of scenario files, for editors
+    #[command(after_help = "Example: ktrial schema > scenario.schema.json")]
+    Schema(SchemaArgs),
+    /// Run a real cluster for real Kafka clients (real build only)
+    #[command(after_help = "Example: ktrial serve --brokers 3 --port 9092 --data /tmp/ktrial")]
+    Serve(ServeArgs),
+}
+
+/// Options of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Scenario files, or folders with scenario files in them
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub scenarios: Vec<PathBuf>,
+    /// The seed [default: a random one, which is printed]
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    pub seed: Option<u64>,
+    /// Every seed from A up to but not including B
+    #[arg(long, value_name = "A..B", value_parser = seed_range)]
+    pub seeds: Option<Range<u64>>,
+    /// How many runs at a time [default: as many as processors]
+    #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Where runs leave their files [default: reports/<scenario>-<seed>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Broker configuration that wins over the scenario's; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = config_entry)]
+    pub config: Vec<(String, String)>,
+    /// A bug to plant in the broker (`?` lists them); may be repeated
+    #[arg(long, value_name = "BUG", value_parser = bug_parser(), hide_possible_values = true)]
+    pub plant: Vec<Bug>,
+    /// Run everything twice and compare
+    #[arg(long)]
+    pub check_determinism: bool,
+    /// Show all events, all expectations and all verdicts
+    #[arg(long)]
+    pub verbose: bool,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `check`.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// Scenario files, or folders with scenario files in them
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `diverge`.
+#[derive(Clone, Debug, Args)]
+pub struct DivergeArgs {
+    /// The scenario file
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: PathBuf,
+    /// The seed
+    #[arg(long, value_name = "N")]
+    pub seed: u64,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `schema`.
+#[derive(Clone, Debug, Args)]
+pub struct SchemaArgs {
+    /// Accepted for symmetry: the schema is JSON in any case
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `serve`.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// How many brokers
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub brokers: u16,
+    /// The first broker's port for clients; the others follow
+    #[arg(long, value_name = "P", default_value_t = 9092)]
+    pub port: u16,
+    /// Where the brokers keep their logs
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data: PathBuf,
+    /// Configuration of every broker, under Kafka's keys; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = config_entry)]
+    pub config: Vec<(String, String)>,
+}
+
+fn seed_range(text: &str) -> Result<Range<u64>, String> {
+    let wrong = || format!("{text:?} is not a range; write A..B with whole numbers, like 0..20 for 0 to 19");
+    let (from, to) = text.split_once("..").ok_or_else(wrong)?;
+    let range = from.parse().map_err(|_| wrong())?..to.parse().map_err(|_| wrong())?;
+    if range.is_empty() { Err(format!("the range {text} holds no seed")) } else { Ok(range) }
+}
+
+fn config_entry(text: &str) -> Result<(String, String), String> {
+    let entry = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    entry
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or_else(|| format!("{text:?} is not KEY=VALUE, like min.insync.replicas=2"))
+}
+
+/// Takes the names of the zoo; clap then offers the nearest one to whoever misspells it.
+fn bug_parser() -> impl TypedValueParser<Value = Bug> {
+    PossibleValuesParser::new(Bug::ALL.iter().map(|bug| bug.name())).try_map(|name| name.parse::<Bug>())
+}

@@ -1,0 +1,77 @@
+//! What many seeds of one scenario came to: how many passed, which failed, and how long outages and their phases took.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::report::text::{count, seconds, word};
+use crate::report::{Outcome, Verdict};
+
+/// How many failing seeds are listed one by one.
+const LISTED: usize = 10;
+
+/// The sum of one scenario's verdicts.
+#[derive(Default)]
+pub(super) struct Summary {
+    runs: u64,
+    passed: u64,
+    acked: u64,
+    lost: u64,
+    failures: Vec<(u64, Outcome, String)>,
+    /// Lengths in milliseconds by partition: whole outages and the three phases.
+    outages: BTreeMap<String, [Vec<u64>; 4]>,
+}
+
+impl Summary {
+    pub(super) fn add(&mut self, verdict: &Verdict) {
+        self.runs += 1;
+        self.acked += verdict.acked;
+        self.lost += verdict.lost;
+        if verdict.outcome == Outcome::Pass {
+            self.passed += 1;
+        } else {
+            self.failures.push((verdict.seed, verdict.outcome, verdict.reproduce.clone()));
+        }
+        for outage in &verdict.outages {
+            let lengths = self.outages.entry(outage.partition.clone()).or_default();
+            let whole = outage.to_ms.map(|to| to - outage.from_ms);
+            for (all, one) in lengths.iter_mut().zip([whole, outage.detect_ms, outage.elect_ms, outage.recover_ms]) {
+                all.extend(one);
+            }
+        }
+    }
+
+    pub(super) fn all_passed(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    /// The summary as text that ends with a newline.
+    pub(super) fn render(&self, scenario: &str) -> String {
+        let mut out = String::new();
+        let (acked, lost) = (count(self.acked), count(self.lost));
+        let _ = writeln!(out, "{scenario}  {} of {} seeds passed   {acked} acked, {lost} lost", self.passed, self.runs);
+        for (partition, lengths) in &self.outages {
+            let _ = writeln!(out, "  {partition}: {} outages, min / median / max", lengths[0].len());
+            for (name, lengths) in ["outage", "undetected", "election", "clients"].iter().zip(lengths) {
+                if let Some(spread) = spread(lengths) {
+                    let _ = writeln!(out, "    {name:<11} {spread}");
+                }
+            }
+        }
+        for (seed, outcome, reproduce) in self.failures.iter().take(LISTED) {
+            let _ = writeln!(out, "  seed {seed} {}: {reproduce}", word(*outcome));
+        }
+        if self.failures.len() > LISTED {
+            let seeds: Vec<_> = self.failures[LISTED..].iter().take(LISTED).map(|f| f.0.to_string()).collect();
+            let _ = writeln!(out, "  and {} more, like {}", self.failures.len() - LISTED, seeds.join(", "));
+        }
+        out
+    }
+}
+
+/// Least, middle and most.
+fn spread(lengths: &[u64]) -> Option<String> {
+    let mut sorted = lengths.to_vec();
+    sorted.sort_unstable();
+    let (min, max) = (sorted.first()?, sorted.last()?);
+    Some(format!("{} / {} / {}", seconds(*min), seconds(sorted[sorted.len() / 2]), seconds(*max)))
+}

@@ -1,0 +1,360 @@
+//! What a client can be told, in Kafka's own keys, with Kafka's defaults (Apache Kafka 4.x).
+//!
+//! Nothing here connects to anything: it parses, checks and names mistakes.
+
+use crate::base::random::Stream;
+
+/// Why a setting was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// No such key; `nearest` is the known key that looks most like it.
+    #[error("{key:?} is not a setting of this client; did you mean {nearest:?}?")]
+    UnknownKey {
+        /// What was asked for.
+        key: String,
+        /// The known key with the smallest edit distance.
+        nearest: &'static str,
+    },
+    /// The value cannot be read, or lies outside what the key permits.
+    #[error("{key} cannot be {value:?}: {reason}")]
+    BadValue {
+        /// The key.
+        key: &'static str,
+        /// The value that was refused.
+        value: String,
+        /// What would have been right.
+        reason: &'static str,
+    },
+    /// Settings that contradict each other.
+    #[error("{0}")]
+    Contradiction(&'static str),
+}
+
+/// `acks`: what must have happened before the broker answers a produce request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acks {
+    /// `0`: the broker does not answer at all.
+    None,
+    /// `1`: the leader has appended.
+    Leader,
+    /// `all` or `-1`: every in-sync replica has appended.
+    All,
+}
+
+impl Acks {
+    /// The number on the wire.
+    #[must_use]
+    pub fn code(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::Leader => 1,
+            Self::All => -1,
+        }
+    }
+}
+
+/// `auto.offset.reset`: where to go when there is no position, or the position is outside the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetReset {
+    /// To the start of the log.
+    Earliest,
+    /// To its end (the high watermark).
+    Latest,
+    /// Nowhere: the application is told.
+    None,
+}
+
+/// `isolation.level`. Only `read_uncommitted` is supported so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IsolationLevel {
+    /// Everything below the high watermark.
+    ReadUncommitted,
+}
+
+/// A value of a setting, as a person writes it.
+trait Setting: Sized {
+    const EXPECTED: &'static str;
+    fn read(text: &str) -> Option<Self>;
+}
+
+macro_rules! readable {
+    ($($kind:ty, $expected:literal, $text:ident => $read:expr;)*) => {
+        $(impl Setting for $kind {
+            const EXPECTED: &'static str = $expected;
+            fn read($text: &str) -> Option<Self> { $read }
+        })*
+    };
+}
+
+readable! {
+    u64, "a whole number from 0 is needed", text => text.parse().ok().filter(|n| *n <= i64::MAX as u64);
+    u32, "a whole number from 0 to 2147483647 is needed", text => text.parse().ok().filter(|n| *n <= i32::MAX as u32);
+    bool, "true or false is needed", text => text.parse().ok();
+    Option<bool>, "true or false is needed", text => text.parse().ok().map(Some);
+    String, "a text is needed", text => Some(text.to_owned());
+    Vec<(String, u16)>, "host:port, separated by commas, is needed", text => host_ports(text);
+    Acks, "0, 1 or all is needed", text => match text {
+        "0" => Some(Self::None),
+        "1" => Some(Self::Leader),
+        "all" | "-1" => Some(Self::All),
+        _ => None,
+    };
+    OffsetReset, "earliest, latest or none is needed", text => match text {
+        "earliest" => Some(Self::Earliest),
+        "latest" => Some(Self::Latest),
+        "none" => Some(Self::None),
+        _ => None,
+    };
+    IsolationLevel, "read_uncommitted is needed: read_committed is not supported", text => match text {
+        "read_uncommitted" => Some(Self::ReadUncommitted),
+        _ => None,
+    };
+}
+
+fn host_ports(text: &str) -> Option<Vec<(String, u16)>> {
+    let one = |entry: &str| {
+        let (host, port) = entry.trim().rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        (!host.is_empty()).then_some(())?;
+        Some((host.to_owned(), port.parse().ok()?))
+    };
+    text.split(',').map(one).collect()
+}
+
+macro_rules! settings {
+    ($(#[$doc:meta])* $name:ident $(extends $base:ident: $base_type:ident)? {
+        $($(#[$field_doc:meta])* $field:ident: $kind:ty = $default:expr, $key:literal;)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name {
+            $(
+                /// What every client has.
+                pub $base: $base_type,
+            )?
+            $($(#[$field_doc])* #[doc = concat!("(`", $key, "`)")] pub $field: $kind,)*
+        }
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($base: $base_type::default(),)? $($field: $default,)* }
+            }
+        }
+        impl $name {
+            /// The keys that [`Self::set`] knows.
+            #[must_use]
+            pub fn keys() -> Vec<&'static str> {
+                [$($key),*].into_iter()$(.chain($base_type::keys()))?.collect()
+            }
+            /// Sets `key` to `value`, both as they stand in a Kafka properties file.
+            ///
+            /// # Errors
+            /// Unknown keys (with the nearest known one) and values that the key does not permit.
+            pub fn set(&mut self, key: &str, value: &str) -> Result<(), ConfigError> {
+                match key {
+                    $($key => {
+                        let bad = || ConfigError::BadValue {
+                            key: $key, value: value.to_owned(), reason: <$kind as Setting>::EXPECTED,
+                        };
+                        self.$field = <$kind as Setting>::read(value.trim()).ok_or_else(bad)?;
+                        Ok(())
+                    })*
+                    $(_ if $base_type::keys().contains(&key) => self.$base.set(key, value),)?
+                    _ => Err(ConfigError::UnknownKey { key: key.to_owned(), nearest: nearest(key, &Self::keys()) }),
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    /// What every client has. All times are in milliseconds.
+    CommonConfig {
+        /// Where the first metadata comes from: host and port of some brokers.
+        bootstrap_servers: Vec<(String, u16)> = Vec::new(), "bootstrap.servers";
+        /// The name that brokers see.
+        client_id: String = "ktrial".to_owned(), "client.id";
+        /// How long one request may go unanswered before its connection is closed.
+        request_timeout_ms: u64 = 30_000, "request.timeout.ms";
+        /// Metadata older than this is refreshed without need.
+        metadata_max_age_ms: u64 = 300_000, "metadata.max.age.ms";
+        /// The pause before connecting again, doubled at each failure.
+        reconnect_backoff_ms: u64 = 50, "reconnect.backoff.ms";
+        /// Where that doubling ends.
+        reconnect_backoff_max_ms: u64 = 1_000, "reconnect.backoff.max.ms";
+        /// The pause before a request is tried again, doubled at each failure.
+        retry_backoff_ms: u64 = 100, "retry.backoff.ms";
+        /// Where that doubling ends.
+        retry_backoff_max_ms: u64 = 1_000, "retry.backoff.max.ms";
+        /// How long connecting may take, doubled at each failure.
+        socket_connection_setup_timeout_ms: u64 = 10_000, "socket.connection.setup.timeout.ms";
+        /// Where that doubling ends.
+        socket_connection_setup_timeout_max_ms: u64 = 30_000, "socket.connection.setup.timeout.max.ms";
+    }
+}
+
+settings! {
+    /// Kafka's `ProducerConfig`.
+    ProducerConfig extends common: CommonConfig {
+        /// What must have happened before the broker answers.
+        acks: Acks = Acks::All, "acks";
+        /// Whether batches carry a producer id and sequences; unset means: if nothing contradicts it.
+        enable_idempotence: Option<bool> = None, "enable.idempotence";
+        /// How many produce requests may wait for an answer on one connection.
+        max_in_flight: u32 = 5, "max.in.flight.requests.per.connection";
+        /// How often a batch may be tried again.
+        retries: u32 = i32::MAX as u32, "retries";
+        /// How long a batch that is not full waits for more records.
+        linger_ms: u64 = 5, "linger.ms";
+        /// The size in bytes at which a batch is full.
+        batch_size: u32 = 16_384, "batch.size";
+        /// How many bytes of records may wait to be sent.
+        buffer_memory: u64 = 32 << 20, "buffer.memory";
+        /// How long `send` may wait for metadata or for room in the buffer.
+        max_block_ms: u64 = 60_000, "max.block.ms";
+        /// The largest produce request, and the largest record, in bytes.
+        max_request_size: u32 = 1 << 20, "max.request.size";
+        /// From `send` to success or failure.
+        delivery_timeout_ms: u64 = 120_000, "delivery.timeout.ms";
+        /// Whether the partitioner ignores keys.
+        partitioner_ignore_keys: bool = false, "partitioner.ignore.keys";
+        /// Whether keyless records prefer partitions with shorter queues (KIP-794).
+        partitioner_adaptive: bool = true, "partitioner.adaptive.partitioning.enable";
+    }
+}
+
+settings! {
+    /// Kafka's `ConsumerConfig`, as far as manual assignment needs it.
+    ConsumerConfig extends common: CommonConfig {
+        /// Where to go without a valid position.
+        auto_offset_reset: OffsetReset = OffsetReset::Latest, "auto.offset.reset";
+        /// Which records are visible.
+        isolation_level: IsolationLevel = IsolationLevel::ReadUncommitted, "isolation.level";
+        /// How long a broker may hold a fetch that has nothing to answer.
+        fetch_max_wait_ms: u32 = 500, "fetch.max.wait.ms";
+        /// How many bytes a broker should gather before it answers.
+        fetch_min_bytes: u32 = 1, "fetch.min.bytes";
+        /// How many bytes one fetch may bring.
+        fetch_max_bytes: u32 = 50 << 20, "fetch.max.bytes";
+        /// How many bytes one partition may bring in one fetch.
+        max_partition_fetch_bytes: u32 = 1 << 20, "max.partition.fetch.bytes";
+        /// How many records one poll may return.
+        max_poll_records: u32 = 500, "max.poll.records";
+        /// How long a call other than `poll` may take.
+        default_api_timeout_ms: u64 = 60_000, "default.api.timeout.ms";
+    }
+}
+
+settings! {
+    /// Kafka's `AdminClientConfig`.
+    AdminConfig extends common: CommonConfig {
+        /// How long a call may take with all its retries.
+        default_api_timeout_ms: u64 = 60_000, "default.api.timeout.ms";
+        /// How often a call may be tried again.
+        retries: u32 = i32::MAX as u32, "retries";
+    }
+}
+
+impl ProducerConfig {
+    /// Whether this producer is idempotent: switched on, or left alone with nothing contradicting it (KIP-679).
+    #[must_use]
+    pub fn idempotent(&self) -> bool {
+        self.enable_idempotence.unwrap_or(self.idempotence_permitted())
+    }
+    fn idempotence_permitted(&self) -> bool {
+        self.acks == Acks::All && self.retries > 0 && self.max_in_flight <= 5
+    }
+    /// Checks what no single key can know.
+    ///
+    /// # Errors
+    /// A [`ConfigError::Contradiction`], as Kafka's `ProducerConfig` would raise it.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let idempotence_contradicted = self.enable_idempotence == Some(true) && !self.idempotence_permitted();
+        let too_short = self.delivery_timeout_ms < self.linger_ms.saturating_add(self.common.request_timeout_ms);
+        let rules = [
+            (self.common.bootstrap_servers.is_empty(), "bootstrap.servers names nobody"),
+            (idempotence_contradicted, "enable.idempotence needs acks=all, retries above 0 and at most 5 in flight"),
+            (too_short, "delivery.timeout.ms must be at least linger.ms + request.timeout.ms"),
+            (self.max_in_flight == 0, "max.in.flight.requests.per.connection must be at least 1"),
+        ];
+        rules.iter().find(|(broken, _)| *broken).map_or(Ok(()), |(_, why)| Err(ConfigError::Contradiction(why)))
+    }
+}
+
+/// `base * 2^failures`, at most `max`, give or take a fifth: Kafka's `ExponentialBackoff` in integers.
+#[must_use]
+pub fn exponential_backoff_ms(base: u64, max: u64, failures: u32, rng: &mut Stream) -> u64 {
+    let term = base.saturating_mul(1u64.checked_shl(failures).unwrap_or(u64::MAX)).min(max.max(base));
+    let jitter = term / 5;
+    if jitter == 0 { term } else { rng.between(term - jitter, term + jitter).min(max.max(base)) }
+}
+
+fn nearest(key: &str, known: &[&'static str]) -> &'static str {
+    known.iter().copied().min_by_key(|candidate| distance(key, candidate)).expect("a client has settings")
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, to) in b.iter().enumerate() {
+            let replace = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_properties_file_sets_own_and_common_keys() {
+        let mut cfg = ProducerConfig::default();
+        cfg.set("bootstrap.servers", "node1:9092, [::1]:9093").unwrap();
+        cfg.set("linger.ms", " 20 ").unwrap();
+        cfg.set("acks", "-1").unwrap();
+        assert_eq!(cfg.common.bootstrap_servers, vec![("node1".into(), 9092), ("::1".into(), 9093)]);
+        assert_eq!((cfg.linger_ms, cfg.acks), (20, Acks::All));
+        assert!(cfg.idempotent() && cfg.validate().is_ok());
+    }
+
+    #[test]
+    fn a_misspelt_key_is_answered_with_the_nearest_one() {
+        let told = ProducerConfig::default().set("linger.mss", "1");
+        assert_eq!(told, Err(ConfigError::UnknownKey { key: "linger.mss".into(), nearest: "linger.ms" }));
+        let told = ConsumerConfig::default().set("reqest.timeout.ms", "1");
+        assert!(matches!(told, Err(ConfigError::UnknownKey { nearest: "request.timeout.ms", .. })));
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_refused_and_nothing_changes() {
+        let mut cfg = ConsumerConfig::default();
+        assert!(matches!(cfg.set("fetch.min.bytes", "-1"), Err(ConfigError::BadValue { key: "fetch.min.bytes", .. })));
+        assert!(cfg.set("isolation.level", "read_committed").is_err());
+        assert!(cfg.set("bootstrap.servers", "node1").is_err());
+        assert_eq!(cfg.fetch_min_bytes, 1);
+    }
+
+    #[test]
+    fn weaker_acks_switch_idempotence_off_unless_it_was_asked_for() {
+        let mut cfg = ProducerConfig::default();
+        cfg.set("bootstrap.servers", "a:1").unwrap();
+        cfg.set("acks", "1").unwrap();
+        assert!(!cfg.idempotent() && cfg.validate().is_ok());
+        cfg.set("enable.idempotence", "true").unwrap();
+        assert!(matches!(cfg.validate(), Err(ConfigError::Contradiction(_))));
+    }
+
+    #[test]
+    fn backoff_doubles_up_to_its_maximum() {
+        let mut rng = Stream::new(1, "backoff");
+        for (failures, low, high) in [(0, 80, 120), (1, 160, 240), (3, 640, 960), (4, 800, 1000), (99, 800, 1000)] {
+            let pause = exponential_backoff_ms(100, 1000, failures, &mut rng);
+            assert!((low..=high).contains(&pause), "{pause} after {failures} failures");
+        }
+    }
+}

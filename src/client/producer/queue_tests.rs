@@ -1,0 +1,200 @@
+//! One partition's queue against a log that keeps Kafka's rules, through any order of sends, losses, refusals and retries.
+
+use super::batch::{Callback, Identity, ORDINAL_SPAN, Outcome, ProducerBatch};
+use super::queue::{Judged, PartitionQueue, Readiness, Rules};
+use super::record::Record;
+use super::verdict::Answer;
+use crate::base::time::NANOS_PER_MS;
+use crate::base::{LeaderEpoch, Now, Offset, ProducerId};
+use crate::client::config::Acks;
+use crate::client::testing::Partition;
+use crate::log::batch::BatchView;
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use proptest::prelude::*;
+
+/// One step of a story; what cannot be done now is passed over.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// The application sends a record.
+    Record,
+    /// The sender takes what is ready to the wire.
+    Send,
+    /// The broker takes the oldest request, and its answer arrives.
+    Answer,
+    /// The broker takes the oldest request and refuses it.
+    Refuse(ResponseError),
+    /// The broker takes this many requests, then the connection is lost with all answers.
+    Lose(usize),
+    /// Time passes.
+    Wait(u64),
+}
+
+struct Stage {
+    queue: PartitionQueue,
+    rules: Rules,
+    identity: Identity,
+    now: Now,
+    records: u64,
+    wire: Vec<(u64, Bytes)>,
+    log: Partition,
+    done: Vec<(ProducerBatch, Outcome)>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let rules = Rules {
+            acks: Acks::All,
+            idempotent: true,
+            batch_size: 1,
+            linger_ns: 0,
+            delivery_timeout_ns: 5_000 * NANOS_PER_MS,
+            retries: u32::MAX,
+        };
+        Self {
+            queue: PartitionQueue::default(),
+            rules,
+            identity: Identity { id: ProducerId(7), epoch: 0 },
+            now: Now::default(),
+            records: 0,
+            wire: Vec::new(),
+            log: Partition::new(1),
+            done: Vec::new(),
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Record => {
+                self.records += 1;
+                let value = Some(Bytes::from(format!("{:06}", self.records)));
+                let mut callback: Option<Callback> = Some(Box::new(|_| ()));
+                let mut batch = ProducerBatch::new(self.records * ORDINAL_SPAN, self.now.mono_ns, 100);
+                assert!(batch.try_append(&Record { value, ..Record::default() }, 0, &mut callback, 1));
+                self.queue.push(batch);
+            }
+            Step::Send => self.send(),
+            Step::Answer => self.serve(None),
+            Step::Refuse(error) => self.serve(Some(error)),
+            Step::Lose(taken) => {
+                for (i, (ordinal, bytes)) in std::mem::take(&mut self.wire).into_iter().enumerate() {
+                    if i < taken {
+                        let _ = self.log.append(BatchView::parse(&bytes).unwrap());
+                    }
+                    self.tell(ordinal, &Answer::lost(false));
+                }
+            }
+            Step::Wait(ms) => self.now.mono_ns += ms * NANOS_PER_MS,
+        }
+        self.tend();
+    }
+    fn send(&mut self) {
+        let (identity, leader) = (Some(self.identity), LeaderEpoch(0));
+        while self.wire.len() < 5
+            && self.queue.readiness(self.now, identity, leader, true, &self.rules) == Readiness::Now
+        {
+            let batch = self.queue.send(self.now, identity, leader, &self.rules);
+            self.wire.push((batch.ordinal, batch.bytes()));
+        }
+    }
+    fn serve(&mut self, refusal: Option<ResponseError>) {
+        if self.wire.is_empty() {
+            return;
+        }
+        let (ordinal, bytes) = self.wire.remove(0);
+        let result = match refusal {
+            Some(error) => Err(error),
+            None => self.log.append(BatchView::parse(&bytes).unwrap()),
+        };
+        let base_offset = Offset(result.unwrap_or(-1));
+        let answer = Answer { error: result.err(), base_offset, log_append_time: None, log_start_offset: Offset::ZERO };
+        self.tell(ordinal, &answer);
+    }
+    fn tell(&mut self, ordinal: u64, answer: &Answer) {
+        match self.queue.answered(ordinal, answer, self.now, &self.rules, |_| 100) {
+            Judged::Done(batch, outcome) => self.done.push((batch, outcome)),
+            Judged::Split(_) => panic!("batches of one record are not split"),
+            Judged::Again | Judged::Forgotten => {}
+        }
+    }
+    /// What the accumulator does at each turn.
+    fn tend(&mut self) {
+        self.queue.expire(self.now, &self.rules, &mut self.done);
+        self.queue.resolve();
+        if self.queue.bump_is_safe() {
+            self.identity.epoch += 1;
+            self.queue.renumber(self.identity);
+        }
+    }
+    /// A quiet world: everything that still can be delivered is.
+    fn settle(&mut self) {
+        for _ in 0..2_000 {
+            self.step(Step::Wait(10));
+            self.step(Step::Send);
+            self.step(Step::Answer);
+        }
+    }
+
+    /// Ordinals in the log, in order.
+    fn logged(&self) -> Vec<u64> {
+        let value = |bytes: &Bytes| {
+            let batch = BatchView::parse(bytes).unwrap();
+            let record = batch.records().unwrap().next().unwrap().unwrap();
+            std::str::from_utf8(record.value.unwrap()).unwrap().parse().unwrap()
+        };
+        self.log.batches.iter().map(value).collect()
+    }
+    fn judge(&self) -> Result<(), TestCaseError> {
+        let logged = self.logged();
+        prop_assert!(logged.is_sorted_by(|a, b| a < b), "each once and in order: {:?}", logged);
+        prop_assert_eq!(self.done.len() as u64, self.records, "every batch has an outcome");
+        for (batch, outcome) in &self.done {
+            let record = batch.ordinal / ORDINAL_SPAN;
+            let at = logged.iter().position(|r| *r == record).map(|at| at as i64);
+            match outcome {
+                Outcome::Acked { base_offset, .. } => prop_assert_eq!(at, Some(base_offset.0), "record {}", record),
+                Outcome::Failed(e) if e.definite => prop_assert_eq!(at, None, "record {}", record),
+                Outcome::Failed(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => Just(Step::Record),
+        6 => Just(Step::Send),
+        8 => Just(Step::Answer),
+        1 => Just(Step::Refuse(ResponseError::NotEnoughReplicas)),
+        1 => Just(Step::Refuse(ResponseError::InvalidRecord)),
+        2 => (0usize..5).prop_map(Step::Lose),
+        3 => (1u64..300).prop_map(Step::Wait),
+        1 => Just(Step::Wait(2_600)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn order_and_uniqueness_hold_whatever_is_lost_or_refused(steps in prop::collection::vec(step(), 1..120)) {
+        let mut stage = Stage::new();
+        steps.into_iter().for_each(|step| stage.step(step));
+        stage.settle();
+        stage.judge()?;
+    }
+}
+
+#[test]
+fn a_lost_answer_is_settled_before_the_batches_behind_a_failed_one_are_renumbered() {
+    let mut stage = Stage::new();
+    let play = |stage: &mut Stage, steps: &[Step]| steps.iter().for_each(|s| stage.step(*s));
+    play(&mut stage, &[Step::Record, Step::Send, Step::Answer]);
+    play(&mut stage, &[Step::Record, Step::Record, Step::Send]);
+    // The second record fails for good, the third is lost on the way.
+    play(&mut stage, &[Step::Refuse(ResponseError::InvalidRecord), Step::Lose(1)]);
+    stage.settle();
+    assert_eq!(stage.logged(), [1, 3]);
+    assert_eq!(stage.identity.epoch, 1);
+}

@@ -1,0 +1,173 @@
+//! The verdict on one run, with the JSON names that stay stable (schema_version 1).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the JSON names; fields may be added under the same version.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// How a run ended, in the order of gravity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Everything as expected.
+    Pass,
+    /// No convergence after healing.
+    NotLive,
+    /// A safety property was violated or an expectation failed.
+    Violated,
+    /// The broker under test panicked.
+    Panicked,
+    /// Two runs of one seed differed.
+    Nondeterministic,
+}
+
+impl Outcome {
+    /// The exit code of a process whose gravest run ended so.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Violated => 1,
+            Self::NotLive => 3,
+            Self::Panicked => 4,
+            Self::Nondeterministic => 5,
+        }
+    }
+}
+
+/// The verdict on one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The seed of the run.
+    pub seed: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why the run did not converge, or what panicked, or what differed; empty otherwise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Length of the chaos phase in simulated milliseconds.
+    pub simulated_ms: u64,
+    /// What the whole run took in milliseconds of real time.
+    pub wall_ms: u64,
+    /// Messages that the simulated network carried.
+    pub messages: u64,
+    /// Records that were acknowledged.
+    pub acked: u64,
+    /// Records whose fate the client does not know.
+    pub unknown: u64,
+    /// Records that were definitely refused.
+    pub failed: u64,
+    /// Acknowledged records that are gone although the contract forbids it.
+    pub lost: u64,
+    /// Acknowledged records that are gone as the contract permits.
+    pub permitted_loss: u64,
+    /// Records that are in the log more than once.
+    pub duplicated: u64,
+    /// Percent of the chaos phase in which each partition took writes.
+    pub availability: BTreeMap<String, f64>,
+    /// Digest of everything that happened, in hexadecimal.
+    pub digest: String,
+    /// What was violated.
+    pub violations: Vec<Violation>,
+    /// When clients could not write.
+    pub outages: Vec<OutageRecord>,
+    /// What happened, in the order of time.
+    pub events: Vec<Event>,
+    /// What the scenario expected.
+    pub expectations: Vec<Expectation>,
+    /// The command that runs this again.
+    pub reproduce: String,
+}
+
+impl Verdict {
+    /// A verdict in which nothing has happened yet.
+    #[must_use]
+    pub fn new(scenario: &str, seed: u64) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            scenario: scenario.to_owned(),
+            seed,
+            outcome: Outcome::Pass,
+            reason: String::new(),
+            simulated_ms: 0,
+            wall_ms: 0,
+            messages: 0,
+            acked: 0,
+            unknown: 0,
+            failed: 0,
+            lost: 0,
+            permitted_loss: 0,
+            duplicated: 0,
+            availability: BTreeMap::new(),
+            digest: String::new(),
+            violations: Vec::new(),
+            outages: Vec::new(),
+            events: Vec::new(),
+            expectations: Vec::new(),
+            reproduce: String::new(),
+        }
+    }
+}
+
+/// A property that was violated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// The property's code, like `ACK`.
+    pub property: String,
+    /// Jepsen's name for the anomaly, if it has one.
+    pub jepsen: Option<String>,
+    /// What shows it: offset, value, who acknowledged, which replicas hold what. May be several lines.
+    pub evidence: String,
+    /// When, in simulated milliseconds.
+    pub at_ms: u64,
+}
+
+/// One outage of one partition as its clients saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutageRecord {
+    /// The partition's name.
+    pub partition: String,
+    /// When service stopped, in simulated milliseconds.
+    pub from_ms: u64,
+    /// When service was back; `None` if it was not by the end of the chaos phase.
+    pub to_ms: Option<u64>,
+    /// The fault that explains it, in words; empty if none does.
+    pub cause: String,
+    /// Length of the undetected phase; `None` if the cluster never noticed.
+    pub detect_ms: Option<u64>,
+    /// Length of the election phase; `None` if it never ended.
+    pub elect_ms: Option<u64>,
+    /// Length of the clients' phase; `None` if it never ended.
+    pub recover_ms: Option<u64>,
+    /// What the clients' phase waited for, if it is known, like `request.timeout.ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_for: Option<String>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, in simulated milliseconds.
+    pub at_ms: u64,
+    /// What sort: `fault`, `control`, `client`, `note`.
+    pub kind: String,
+    /// In words.
+    pub text: String,
+}
+
+/// One thing that the scenario expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// What.
+    pub text: String,
+    /// Whether it came true.
+    pub met: bool,
+    /// What was measured instead, or what met it.
+    pub measured: String,
+}

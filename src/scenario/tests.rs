@@ -1,0 +1,361 @@
+//! Scenario files as people write them, right and wrong.
+
+use super::shape::{Absent, Kind, Shape};
+use super::*;
+
+/// A scenario that uses every key.
+const EVERYTHING: &str = include_str!("tests_everything.json");
+
+/// What is wrong with `text`, as it is printed.
+fn refused(text: &str) -> String {
+    parse("bad.json", text).expect_err("should be refused").to_string()
+}
+
+/// What is wrong with [`EVERYTHING`] after one text in it was replaced.
+fn spoiled(from: &str, to: &str) -> String {
+    assert_eq!(EVERYTHING.matches(from).count(), 1, "{from}");
+    refused(&EVERYTHING.replace(from, to))
+}
+
+#[test]
+fn a_scenario_with_every_key_reads_back_as_itself() {
+    let scenario = parse("everything.json", EVERYTHING).unwrap_or_else(|e| panic!("{e}"));
+    let text = serde_json::to_string_pretty(&scenario).unwrap();
+    let again = parse("again.json", &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    assert_eq!(scenario, again);
+    let capsule: Scenario = serde_json::from_str(&text).unwrap();
+    assert_eq!(scenario, capsule);
+}
+
+#[test]
+fn the_scenario_with_every_key_really_has_every_key() {
+    let node = json::parse(EVERYTHING).unwrap();
+    let mut missing = Vec::new();
+    every_key(&keys::SCENARIO, "", &mut |shape, key, path| {
+        if !EVERYTHING.contains(&format!("\"{key}\"")) {
+            missing.push(format!("{path} ({})", shape.name));
+        }
+    });
+    assert!(missing.is_empty(), "{missing:?} in {:?}", node.at);
+}
+
+#[test]
+fn what_is_left_out_is_what_the_tables_say() {
+    let short = r#"{"name": "short", "topics": [{"name": "T"}],
+        "clients": [{"name": "w", "producer": {"topic": "T"}}, {"name": "r", "consumer": {"topic": "T"}}]}"#;
+    let mut long: serde_json::Value = serde_json::from_str(short).unwrap();
+    fill(&mut long, &keys::SCENARIO);
+    fill(&mut long["cluster"], object("cluster"));
+    fill(&mut long["expect"], object("expect"));
+    fill(&mut long["clients"][0]["producer"], object("producer"));
+    fill(&mut long["clients"][1]["consumer"], object("consumer"));
+    assert_eq!(long["duration"], "60s", "the tables fill something in");
+    let long = parse("long.json", &long.to_string()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(parse("short.json", short).unwrap(), long);
+}
+
+#[test]
+fn an_assignment_counts_partitions_and_replicas() {
+    let text = r#"{"name": "n", "topics": [{"name": "T", "assignment": [[1, 2], [2, 3], [3, 1]]}]}"#;
+    let topic = parse("t.json", text).unwrap().topics.remove(0);
+    assert_eq!((topic.partitions, topic.replication_factor), (3, 2));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_place_and_the_nearest_one() {
+    assert_eq!(
+        spoiled("\"replication-factor\"", "\"relpication-factor\""),
+        "bad.json:13:24: unknown key \"relpication-factor\" in topics[0]; did you mean \"replication-factor\"?"
+    );
+    assert_eq!(
+        spoiled("\"story\"", "\"plot\""),
+        "bad.json:3:3: unknown key \"plot\" in the scenario; there is name, story, cluster, topics, clients, duration, \
+         faults, expect"
+    );
+    assert_eq!(
+        refused(r#"{"name": "n", "faults": [{"at": "1s", "powercut": {"broker": 1}}]}"#),
+        "bad.json:1:39: unknown key \"powercut\" in faults[0]; did you mean \"power-cut\"?"
+    );
+    assert_eq!(
+        spoiled("\"min.insync.replicas\"", "\"min.insync.replica\""),
+        "bad.json:7:17: cluster.config: unknown config key \"min.insync.replica\"; did you mean \
+         \"min.insync.replicas\"?"
+    );
+    assert_eq!(
+        spoiled("\"linger.ms\"", "\"linger\""),
+        "bad.json:18:81: clients[0].producer.config: unknown config key \"linger\"; the nearest is \"linger.ms\""
+    );
+}
+
+#[test]
+fn a_value_of_the_wrong_type_or_out_of_bounds_is_named_with_what_belongs_there() {
+    for (from, to, complaint) in [
+        ("\"brokers\": 3", "\"brokers\": \"3\"", "cluster.brokers: expected a whole number from 1 to 100, found \"3\""),
+        ("\"brokers\": 3", "\"brokers\": 0", "cluster.brokers: expected a whole number from 1 to 100, found 0"),
+        ("\"brokers\": 3", "\"brokers\": 2.5", "cluster.brokers: expected a whole number from 1 to 100, found 2.5"),
+        ("\"120s\"", "120", "duration: expected a time like \"10s\", found 120"),
+        (
+            "\"120s\"",
+            "\"120\"",
+            "duration: \"120\" is not a time; write a whole number with ms, s, m or h, like \"10s\"",
+        ),
+        ("\"combined\"", "3", "cluster.controllers: expected \"combined\", found 3"),
+        ("\"combined\"", "\"combine\"", "cluster.controllers: \"combine\" is not known; did you mean \"combined\"?"),
+        ("\"heal\": \"all\"", "\"heal\": \"some\"", "faults[7].heal: \"some\" is not known; there is all"),
+        (
+            "\"crash\": \"controller\"",
+            "\"crash\": 3",
+            "faults[2].crash: expected an object (target) or \"controller\" or \"all-brokers\", found 3",
+        ),
+        ("{ \"leader-of\": \"UserEvents-1\" }", "{ }", "faults[4].isolate: one of broker, leader-of is missing"),
+        (
+            "{ \"leader-of\": \"UserEvents-1\" }",
+            "{ \"leader-of\": \"UserEvents-1\", \"broker\": 2 }",
+            "faults[4].isolate: \"broker\" cannot stand beside \"leader-of\"",
+        ),
+        ("\"one-way\": true", "\"one-way\": 1", "faults[5].cut.one-way: expected true or false, found 1"),
+        (
+            "\"min.insync.replicas\": 2",
+            "\"min.insync.replicas\": \"two\"",
+            "cluster.config: config key \"min.insync.replicas\": \"two\" is not a whole number",
+        ),
+        (
+            "\"min.insync.replicas\": 2",
+            "\"min.insync.replicas\": [2]",
+            "cluster.config: \"min.insync.replicas\" takes text, a number or a boolean",
+        ),
+        (
+            "\"lost\": [0, 0]",
+            "\"lost\": [0]",
+            "expect.lost: expected a list of two: [low, high], each a whole number from 0 up, found a list",
+        ),
+        (
+            "\"name\": \"writers\"",
+            "\"name\": \"the writers\"",
+            "clients[0].name: expected a name of letters, digits, '.', '_' and '-', found \"the writers\"",
+        ),
+    ] {
+        let printed = spoiled(from, to);
+        assert_eq!(printed.splitn(4, ':').nth(3).unwrap_or_default().trim_start(), complaint, "{printed}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_where_it_stands() {
+    for (from, to, there, complaint) in [
+        (
+            "[2, 3, 1]",
+            "[2, 3, 4]",
+            "4]",
+            "topics[0].assignment[1][2]: there is no broker 4; the cluster has brokers 1 to 3",
+        ),
+        (
+            "[2, 3, 1]",
+            "[2, 3, 2]",
+            "2],",
+            "topics[0].assignment[1][2]: broker 2 holds a replica of this partition already",
+        ),
+        ("[2, 3, 1]", "[2, 3]", "[2, 3]", "topics[0].assignment[1]: lists 2 replicas; the replication factor is 3"),
+        ("\"partitions\": 3", "\"partitions\": 2", "[[1", "topics[0].assignment: lists 3 partitions; the topic has 2"),
+        ("\"1\": {", "\"7\": {", "{", "cluster.broker-config.7: there is no broker 7; the cluster has brokers 1 to 3"),
+        ("\"name\": \"reader\"", "\"name\": \"writers\"", "\"writers\"", "clients[1]: the name \"writers\" is taken"),
+        (
+            "\"rate\": 50",
+            "\"rate\": 100000",
+            "100000",
+            "clients[0].producer.rate: 200000 records/s in all; a group writes 100000 at most",
+        ),
+        ("\"1KiB\"", "\"1B\"", "\"1B\"", "clients[0].producer.value-size: 1B is not from 16B to 1MiB"),
+        (
+            "\"assign\": [0, 2]",
+            "\"assign\": [0, 3]",
+            "3]",
+            "clients[1].consumer.assign[1]: there is no partition UserEvents-3; the topic has partitions 0 to 2",
+        ),
+        (
+            "\"power-cut\": { \"broker\": 2 }",
+            "\"power-cut\": { \"broker\": 9 }",
+            "9 }",
+            "faults[0].power-cut.broker: there is no broker 9; the cluster has brokers 1 to 3",
+        ),
+        (
+            "\"at\": \"70s\", \"start\": { \"broker\": 2 }",
+            "\"at\": \"5s\", \"start\": { \"broker\": 2 }",
+            "{ \"broker\"",
+            "faults[1].start: broker 2 was never down at that time",
+        ),
+        ("\"at\": \"119s\"", "\"at\": \"2h\"", "\"2h\"", "expect.states[0].at: 2h is after the end (120s)"),
+        (
+            "\"UserEvents-2\"",
+            "\"UserEvent-2\"",
+            "\"UserEvent-2\"",
+            "expect.outages[0].partition: there is no topic \"UserEvent\"; did you mean \"UserEvents\"?",
+        ),
+        (
+            "\"isr\": [1, 2, 3]",
+            "\"isr\": [1, 2, 5]",
+            "5]",
+            "expect.states[0].isr[2]: there is no broker 5; the cluster has brokers 1 to 3",
+        ),
+        (
+            "[\"6s\", \"11s\"]",
+            "[\"16s\", \"11s\"]",
+            "[\"16s\"",
+            "expect.outages[0].between: the lower bound 16s is above the upper 11s",
+        ),
+    ] {
+        let printed = spoiled(from, to);
+        let found = printed.lines().find(|line| line.ends_with(complaint)).unwrap_or_else(|| panic!("{printed}"));
+        let mut parts = found.split(':').skip(1).map(|n| n.parse::<usize>().unwrap_or_default());
+        let (line, column) = (parts.next().unwrap(), parts.next().unwrap());
+        let pointed = &EVERYTHING.replace(from, to).lines().nth(line - 1).unwrap()[column - 1..].to_owned();
+        assert!(pointed.starts_with(there), "{found} points at {pointed}");
+    }
+}
+
+#[test]
+fn a_producer_whose_settings_contradict_each_other_is_refused() {
+    let text = r#"{"name": "n", "topics": [{"name": "T"}],
+        "clients": [{"name": "w", "producer": {"topic": "T", "acks": 1, "config": {"enable.idempotence": true}}}]}"#;
+    assert_eq!(
+        refused(text),
+        "bad.json:2:83: clients[0].producer: enable.idempotence needs acks=all, retries above 0 and at most 5 in flight"
+    );
+}
+
+#[test]
+fn faults_are_held_against_what_came_before_them_in_time() {
+    let with = |faults: &str| format!(r#"{{"name": "n", "faults": [{faults}]}}"#);
+    let two = |a: &str, b: &str| with(&format!(r#"{{"at": "1s", {a}}}, {{"at": "2s", {b}}}"#));
+    let complaint = |text: &str| refused(text).splitn(4, ':').nth(3).unwrap_or_default().trim_start().to_owned();
+    let (crash, start, pause) = (r#""crash": {"broker": 1}"#, r#""start": {"broker": 1}"#, r#""pause": {"broker": 1}"#);
+    assert_eq!(complaint(&two(crash, crash)), "faults[1].crash: broker 1 is down already at that time");
+    assert_eq!(complaint(&two(crash, pause)), "faults[1].pause: broker 1 is down already at that time");
+    assert_eq!(complaint(&two(pause, start)), "faults[1].start: broker 1 was never down at that time");
+    assert_eq!(
+        complaint(&with(r#"{"at": "1s", "resume": {"broker": 1}}"#)),
+        "faults[0].resume: broker 1 is not paused at that time"
+    );
+    assert_eq!(complaint(&with(r#"{"at": "1s", "heal": "all"}"#)), "faults[0].heal: nothing is cut before 1s");
+    assert_eq!(
+        complaint(&with(r#"{"at": "1s", "start": "controller"}"#)),
+        "faults[0].start: only `broker` and \"all-brokers\" can be started"
+    );
+    assert_eq!(
+        complaint(&with(r#"{"at": "1s", "start": "all-brokers"}"#)),
+        "faults[0].start: no broker is down at that time"
+    );
+    assert_eq!(
+        complaint(&with(r#"{"at": "1s", "cut": {"from": {"broker": 1}, "to": {"broker": 1}}}"#)),
+        "faults[0].cut: a node cannot be cut from itself"
+    );
+    for good in [two(crash, start), two(pause, r#""resume": {"broker": 1}"#), two(r#""crash": "controller""#, start)] {
+        parse("good.json", &good).unwrap_or_else(|e| panic!("{e}"));
+    }
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_and_in_the_order_of_the_file() {
+    let text = "{\n \"nam\": \"n\",\n \"duration\": 5,\n \"topics\": {}\n}";
+    assert_eq!(
+        refused(text),
+        "bad.json:1:1: the scenario: key \"name\" is missing\n\
+         bad.json:2:2: unknown key \"nam\" in the scenario; did you mean \"name\"?\n\
+         bad.json:3:14: duration: expected a time like \"10s\", found 5\n\
+         bad.json:4:12: topics: expected a list, found an object"
+    );
+    let many: Vec<_> = (0..25).map(|i| format!("\"unknown{i}\": 1")).collect();
+    let printed = refused(&format!("{{{}}}", many.join(", ")));
+    assert_eq!(printed.lines().count(), 11);
+    assert!(printed.ends_with("bad.json: and 16 more"), "{printed}");
+}
+
+#[test]
+fn the_schema_has_every_key_of_the_tables_and_no_other() {
+    let schema = schema::schema();
+    let mut seen = 0;
+    every_key(&keys::SCENARIO, "", &mut |shape, key, path| {
+        let object = if shape.name == "scenario" { &schema } else { &schema["$defs"][shape.name] };
+        assert!(object["properties"][key].is_object(), "{path} is not in the schema");
+        assert_eq!(object["properties"].as_object().unwrap().len(), shape.keys.len());
+        assert_eq!(object["additionalProperties"], false);
+        seen += 1;
+    });
+    assert!(seen > 40, "{seen}");
+    let keys = &schema["$defs"]["cluster"]["properties"]["config"]["propertyNames"]["enum"];
+    assert!(keys.as_array().unwrap().contains(&"min.insync.replicas".into()));
+}
+
+#[test]
+fn every_shipped_scenario_is_taken() {
+    let mut count = 0;
+    for folder in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios")).unwrap() {
+        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let scenario = parse(&path.display().to_string(), &text).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(
+                path.file_stem().unwrap().to_str(),
+                Some(scenario.name.as_str()),
+                "a file is named as its scenario"
+            );
+            assert!(!scenario.story.is_empty(), "{} tells no story", path.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 4, "{count} scenarios");
+}
+
+/// Calls `visit` with every key of a shape and of the shapes inside it, each shape once.
+fn every_key(shape: &'static Shape, path: &str, visit: &mut impl FnMut(&Shape, &str, &str)) {
+    fn walk(
+        shape: &'static Shape,
+        path: &str,
+        done: &mut Vec<&'static str>,
+        visit: &mut impl FnMut(&Shape, &str, &str),
+    ) {
+        if done.contains(&shape.name) {
+            return;
+        }
+        done.push(shape.name);
+        for key in shape.keys {
+            let path = format!("{path}.{}", key.name);
+            visit(shape, key.name, &path);
+            for inner in inside(&key.kind) {
+                walk(inner, &path, done, visit);
+            }
+        }
+    }
+    walk(shape, path, &mut Vec::new(), visit);
+}
+
+/// The shapes that a kind mentions.
+fn inside(kind: &'static Kind) -> Vec<&'static Shape> {
+    match kind {
+        Kind::Object(shape) => vec![shape],
+        Kind::List(of, ..) => inside(of),
+        Kind::OneOf(kinds) => kinds.iter().flat_map(inside).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The shape called `name`.
+fn object(name: &str) -> &'static Shape {
+    fn find(shape: &'static Shape, name: &str) -> Option<&'static Shape> {
+        if shape.name == name {
+            return Some(shape);
+        }
+        shape.keys.iter().flat_map(|key| inside(&key.kind)).find_map(|inner| find(inner, name))
+    }
+    find(&keys::SCENARIO, name).unwrap()
+}
+
+/// Writes the defaults of a shape into an object wherever it has no value.
+fn fill(value: &mut serde_json::Value, shape: &Shape) {
+    let map = value.as_object_mut().unwrap();
+    for key in shape.keys {
+        if let Absent::Default(text) = key.absent {
+            map.entry(key.name).or_insert_with(|| serde_json::from_str(text).unwrap());
+        }
+    }
+}

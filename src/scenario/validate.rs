@@ -1,0 +1,183 @@
+//! Whether a well-formed scenario makes sense: names that exist, a topology that can be, faults that can happen.
+//!
+//! Places are paths like `topics[0].assignment[1]`, so that a scenario which was never a file can be checked too.
+
+use super::model::{Acks, Assign, Client, Producer, Role, Scenario, Topic};
+use super::nearest::hint;
+use super::{validate_expect, validate_faults};
+use crate::base::{BrokerId, TopicPartition};
+use crate::client::config::ProducerConfig;
+
+/// Records per second that one group of clients may write.
+const MAX_GROUP_RATE: u64 = 100_000;
+/// Bytes of a value: enough for its unique number, and no more than a broker takes by default.
+const VALUE_SIZE: std::ops::RangeInclusive<u64> = 16..=1024 * 1024;
+/// The longest chaos phase, in milliseconds: a day.
+const MAX_DURATION_MS: u64 = 24 * 3_600_000;
+
+/// What makes no sense: the path of the place and what is wrong there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nonsense {
+    /// The place.
+    pub path: String,
+    /// What is wrong.
+    pub text: String,
+}
+
+/// Everything about the scenario that makes no sense.
+#[must_use]
+pub fn validate(scenario: &Scenario) -> Vec<Nonsense> {
+    let mut check = Check { scenario, found: Vec::new() };
+    check.cluster();
+    check.topics();
+    check.clients();
+    validate_faults::faults(&mut check);
+    validate_expect::expect(&mut check);
+    check.found
+}
+
+/// A scenario under examination.
+pub(super) struct Check<'a> {
+    pub(super) scenario: &'a Scenario,
+    found: Vec<Nonsense>,
+}
+
+impl Check<'_> {
+    pub(super) fn complain(&mut self, path: impl Into<String>, text: impl Into<String>) {
+        self.found.push(Nonsense { path: path.into(), text: text.into() });
+    }
+
+    pub(super) fn broker(&mut self, path: &str, id: BrokerId) -> bool {
+        let count = self.scenario.cluster.brokers;
+        let known = self.scenario.cluster.ids().any(|known| known == id);
+        if !known {
+            self.complain(path, format!("{path}: there is no broker {id}; the cluster has brokers 1 to {count}"));
+        }
+        known
+    }
+
+    pub(super) fn topic(&mut self, path: &str, name: &str) -> Option<&Topic> {
+        let found = self.scenario.topics.iter().find(|topic| topic.name == name);
+        if found.is_none() {
+            let near = hint(name, self.scenario.topics.iter().map(|topic| topic.name.as_str()));
+            self.complain(path, format!("{path}: there is no topic {name:?}; {near}"));
+        }
+        found
+    }
+
+    pub(super) fn partition(&mut self, path: &str, tp: &TopicPartition) -> bool {
+        let Some(count) = self.topic(path, &tp.topic).map(|topic| topic.partitions) else { return false };
+        let known = (0..count).any(|index| index as i32 == tp.partition);
+        if !known {
+            let text = format!("{path}: there is no partition {tp}; the topic has partitions 0 to {}", count - 1);
+            self.complain(path, text);
+        }
+        known
+    }
+
+    fn cluster(&mut self) {
+        for id in self.scenario.cluster.broker_config.keys() {
+            self.broker(&format!("cluster.broker-config.{id}"), *id);
+        }
+        if self.scenario.duration.0 == 0 || self.scenario.duration.0 > MAX_DURATION_MS {
+            self.complain("duration", "duration: the chaos phase lasts from 1ms to 24h");
+        }
+    }
+
+    fn topics(&mut self) {
+        for (i, topic) in self.scenario.topics.iter().enumerate() {
+            let path = format!("topics[{i}]");
+            if self.scenario.topics[..i].iter().any(|earlier| earlier.name == topic.name) {
+                self.complain(format!("{path}.name"), format!("{path}: the name {:?} is taken", topic.name));
+            }
+            let brokers = self.scenario.cluster.brokers;
+            if topic.replication_factor > brokers {
+                let place = format!("{path}.replication-factor");
+                let factor = topic.replication_factor;
+                self.complain(&place, format!("{place}: {factor} replicas need {factor} brokers; there are {brokers}"));
+            }
+            self.assignment(topic, &format!("{path}.assignment"));
+        }
+    }
+
+    fn assignment(&mut self, topic: &Topic, path: &str) {
+        let (given, wanted) = (topic.assignment.len(), topic.partitions as usize);
+        if given != 0 && given != wanted {
+            self.complain(path, format!("{path}: lists {given} partitions; the topic has {wanted}"));
+        }
+        for (p, replicas) in topic.assignment.iter().enumerate() {
+            let path = format!("{path}[{p}]");
+            if replicas.len() != topic.replication_factor as usize {
+                let factor = topic.replication_factor;
+                let text = format!("{path}: lists {} replicas; the replication factor is {factor}", replicas.len());
+                self.complain(&path, text);
+            }
+            for (r, id) in replicas.iter().enumerate() {
+                let path = format!("{path}[{r}]");
+                if self.broker(&path, *id) && replicas[..r].contains(id) {
+                    self.complain(&path, format!("{path}: broker {id} holds a replica of this partition already"));
+                }
+            }
+        }
+    }
+
+    fn clients(&mut self) {
+        for (i, client) in self.scenario.clients.iter().enumerate() {
+            let path = format!("clients[{i}]");
+            if self.scenario.clients[..i].iter().any(|earlier| earlier.name == client.name) {
+                self.complain(format!("{path}.name"), format!("{path}: the name {:?} is taken", client.name));
+            }
+            self.role(client, &path);
+        }
+    }
+
+    fn role(&mut self, client: &Client, path: &str) {
+        match &client.role {
+            Role::Producer(producer) => {
+                self.topic(&format!("{path}.producer.topic"), &producer.topic);
+                let rate = u64::from(producer.rate) * u64::from(producer.count);
+                if rate > MAX_GROUP_RATE {
+                    let place = format!("{path}.producer.rate");
+                    let text = format!("{place}: {rate} records/s in all; a group writes {MAX_GROUP_RATE} at most");
+                    self.complain(place, text);
+                }
+                if !VALUE_SIZE.contains(&producer.value_size.0) {
+                    let place = format!("{path}.producer.value-size");
+                    let text = format!("{place}: {} is not from 16B to 1MiB", producer.value_size);
+                    self.complain(place, text);
+                }
+                if let Err(contradiction) = contradiction(producer) {
+                    self.complain(format!("{path}.producer.config"), format!("{path}.producer: {contradiction}"));
+                }
+            }
+            Role::Consumer(consumer) => {
+                let known = self.topic(&format!("{path}.consumer.topic"), &consumer.topic).is_some();
+                let Assign::Some(partitions) = &consumer.assign else { return };
+                for (n, index) in partitions.iter().enumerate().filter(|_| known) {
+                    let place = format!("{path}.consumer.assign[{n}]");
+                    let tp = TopicPartition::new(consumer.topic.as_str(), *index);
+                    if self.partition(&place, &tp) && partitions[..n].contains(index) {
+                        self.complain(&place, format!("{place}: partition {index} is listed twice"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What no single key of a producer's configuration can know.
+fn contradiction(producer: &Producer) -> Result<(), crate::client::config::ConfigError> {
+    let mut config = ProducerConfig::default();
+    let acks = match producer.acks {
+        Acks::All => "all",
+        Acks::Leader => "1",
+        Acks::None => "0",
+    };
+    for (key, value) in [("acks", acks), ("bootstrap.servers", "any:9092")] {
+        config.set(key, value)?;
+    }
+    for (key, value) in &producer.config {
+        config.set(key, value)?;
+    }
+    config.validate()
+}

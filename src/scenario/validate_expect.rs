@@ -1,0 +1,97 @@
+//! Whether expectations can be checked: what they name exists, their moments lie inside the run, their bounds have room.
+
+use std::fmt::Display;
+
+use super::units::{Between, Millis};
+use super::validate::Check;
+
+pub(super) fn expect(check: &mut Check<'_>) {
+    outages(check);
+    states(check);
+    others(check);
+}
+
+fn outages(check: &mut Check<'_>) {
+    for (i, outage) in check.scenario.expect.outages.iter().enumerate() {
+        let path = format!("expect.outages[{i}]");
+        check.partition(&format!("{path}.partition"), &outage.partition);
+        span(check, &format!("{path}.between"), &outage.between);
+        let phases = [("undetected", &outage.undetected), ("election", &outage.election), ("clients", &outage.clients)];
+        for (key, phase) in phases {
+            if let Some(between) = phase {
+                span(check, &format!("{path}.{key}"), between);
+            }
+        }
+    }
+}
+
+fn states(check: &mut Check<'_>) {
+    for (i, state) in check.scenario.expect.states.iter().enumerate() {
+        let path = format!("expect.states[{i}]");
+        moment(check, &format!("{path}.at"), state.at);
+        let known = check.partition(&format!("{path}.partition"), &state.partition);
+        if state.leader.is_none() && state.isr.is_none() {
+            check.complain(&path, format!("{path}: one of leader and isr is missing"));
+        }
+        let leader = state.leader.filter(|id| id.0 != -1).map(|id| (format!("{path}.leader"), id));
+        let isr = state.isr.iter().flatten().enumerate().map(|(n, id)| (format!("{path}.isr[{n}]"), *id));
+        let topic = check.scenario.topics.iter().find(|topic| *topic.name == *state.partition.topic);
+        let replicas = topic.and_then(|topic| topic.assignment.get(state.partition.partition as usize));
+        for (place, id) in leader.into_iter().chain(isr) {
+            let stranger = replicas.is_some_and(|replicas| !replicas.contains(&id));
+            if check.broker(&place, id) && known && stranger {
+                check.complain(&place, format!("{place}: broker {id} has no replica of {}", state.partition));
+            }
+        }
+    }
+}
+
+fn others(check: &mut Check<'_>) {
+    let expect = &check.scenario.expect;
+    for (i, controller) in expect.controller.iter().enumerate() {
+        let path = format!("expect.controller[{i}]");
+        moment(check, &format!("{path}.at"), controller.at);
+        for (key, id) in [("is", controller.is), ("not", controller.not)] {
+            if let Some(id) = id {
+                check.broker(&format!("{path}.{key}"), id);
+            }
+        }
+    }
+    for (i, availability) in expect.availability.iter().enumerate() {
+        let path = format!("expect.availability[{i}]");
+        check.partition(&format!("{path}.partition"), &availability.partition);
+        ordered(check, &format!("{path}.between"), &availability.between);
+    }
+    for (key, bound) in [("expect.lost", &expect.lost), ("expect.duplicated", &expect.duplicated)] {
+        if let Some(bound) = bound {
+            ordered(check, key, bound);
+        }
+    }
+    for (i, fenced) in expect.fenced.iter().enumerate() {
+        check.broker(&format!("expect.fenced[{i}].broker"), fenced.broker);
+        span(check, &format!("expect.fenced[{i}].between"), &fenced.between);
+    }
+    for (i, rejoined) in expect.rejoined.iter().enumerate() {
+        check.broker(&format!("expect.rejoined[{i}].broker"), rejoined.broker);
+        span(check, &format!("expect.rejoined[{i}].between"), &rejoined.between);
+    }
+}
+
+fn moment(check: &mut Check<'_>, path: &str, at: Millis) {
+    let end = check.scenario.duration;
+    if at > end {
+        check.complain(path, format!("{path}: {at} is after the end ({end})"));
+    }
+}
+
+/// A bound on times: it must start inside the run, or nothing could ever meet it.
+fn span(check: &mut Check<'_>, path: &str, between: &Between<Millis>) {
+    moment(check, &format!("{path}[0]"), between.0);
+    ordered(check, path, between);
+}
+
+fn ordered<T: PartialOrd + Display>(check: &mut Check<'_>, path: &str, between: &Between<T>) {
+    if between.0 > between.1 {
+        check.complain(path, format!("{path}: the lower bound {} is above the upper {}", between.0, between.1));
+    }
+}

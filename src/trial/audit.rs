@@ -1,0 +1,65 @@
+//! The audit: after healing, one consumer reads every partition from its log start to its end, on the wire like any
+//! client.
+
+use std::time::Duration;
+
+use super::witness::Witness;
+use crate::base::{Offset, TopicPartition};
+use crate::check::verdict::Audit;
+use crate::client::config::ConsumerConfig;
+use crate::client::consumer::Consumer;
+use crate::io::time;
+use crate::world::history::Value;
+
+/// How long the audit of one partition may take before it counts as not live.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Reads `partitions` and hands each to the witness.
+///
+/// # Errors
+/// Why a partition could not be read to its end.
+pub(super) async fn run(witness: &Witness, bootstrap: &str, partitions: &[TopicPartition]) -> Result<(), String> {
+    for tp in partitions {
+        let read = time::timeout(LIMIT, read(witness, bootstrap, tp)).await;
+        let audit = read.map_err(|_| format!("the audit could not read {tp} within {} s", LIMIT.as_secs()))??;
+        witness.audit(&audit);
+    }
+    Ok(())
+}
+
+async fn read(witness: &Witness, bootstrap: &str, tp: &TopicPartition) -> Result<Audit, String> {
+    let mut config = ConsumerConfig::default();
+    for (key, value) in
+        [("bootstrap.servers", bootstrap), ("client.id", "auditor"), ("auto.offset.reset", "earliest")]
+    {
+        config.set(key, value).map_err(|e| e.to_string())?;
+    }
+    let mut consumer = Consumer::new(config).map_err(|e| e.to_string())?;
+    consumer.assign(vec![tp.clone()]);
+    let (start, end) = bounds(&mut consumer, tp).await?;
+    let mut records = Vec::new();
+    consumer.seek_to_beginning(tp);
+    while records.last().map_or(start, |(offset, _): &(Offset, _)| offset.next()) < end {
+        let polled = consumer.poll(Duration::from_secs(1)).await.map_err(|e| e.to_string())?;
+        records.extend(polled.into_iter().map(|r| (r.offset, r.value.as_deref().and_then(Value::decode))));
+    }
+    let leader = witness.partition(tp).map(|f| f.leader).unwrap_or_default();
+    Ok(Audit { tp: tp.clone(), start, end, leader, records })
+}
+
+fn first(offsets: &[Offset]) -> Result<Offset, String> {
+    offsets.first().copied().ok_or_else(|| "ListOffsets answered with no offset".to_owned())
+}
+
+/// Log start and end by ListOffsets; asks until there is an answer, the caller bounds the time.
+async fn bounds(consumer: &mut Consumer, tp: &TopicPartition) -> Result<(Offset, Offset), String> {
+    let of = [tp.clone()];
+    loop {
+        let start = consumer.beginning_offsets(&of).await;
+        let end = consumer.end_offsets(&of).await;
+        if let (Ok(start), Ok(end)) = (start, end) {
+            return Ok((first(&start)?, first(&end)?));
+        }
+        time::sleep(Duration::from_millis(500)).await;
+    }
+}

@@ -1,0 +1,120 @@
+//! From what a run has left to its verdict: counts, outages, violations, expectations.
+
+use std::collections::BTreeMap;
+
+use super::run::Testimony;
+use crate::base::TopicPartition;
+use crate::io::sim::{Panic, Run};
+use crate::report::availability::{self, WriteEnd, WriteSample};
+use crate::report::expectations;
+use crate::report::verdict::{Event, Outcome, Verdict, Violation};
+use crate::scenario::Scenario;
+use crate::world::history::{Entry, Op, Value};
+
+/// Nanoseconds in a millisecond.
+const MS: u64 = 1_000_000;
+
+/// What a run has left besides its verdict: the lines of its files.
+pub struct Papers {
+    /// The history of the clients, one JSON value per line.
+    pub history: Vec<serde_json::Value>,
+}
+
+/// Judges a run.
+pub(super) fn judge(scenario: &Scenario, seed: u64, run: Run<Testimony>) -> (Verdict, Papers) {
+    let mut verdict = Verdict::new(&scenario.name, seed);
+    verdict.simulated_ms = scenario.duration.0;
+    verdict.messages = run.stats.messages;
+    verdict.digest = run.stats.digest.to_string();
+    match run.outcome {
+        Ok(testimony) => {
+            let papers = Papers { history: testimony.history.iter().map(Entry::to_json).collect() };
+            weigh(scenario, testimony, &mut verdict);
+            (verdict, papers)
+        }
+        Err(panic) => {
+            panicked(&panic, &mut verdict);
+            (verdict, Papers { history: Vec::new() })
+        }
+    }
+}
+
+fn panicked(panic: &Panic, verdict: &mut Verdict) {
+    verdict.outcome = Outcome::Panicked;
+    verdict.reason = format!("{panic} (at {} ms of the run)", panic.time_ns / MS);
+}
+
+fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) {
+    let Testimony { findings, timeline, history, not_live } = testimony;
+    count(&history, verdict);
+    verdict.permitted_loss = findings.permitted.len() as u64;
+    verdict.lost = findings.lost as u64 - verdict.permitted_loss;
+    verdict.duplicated = findings.duplicated as u64;
+    verdict.violations = findings
+        .violations
+        .iter()
+        .map(|v| Violation {
+            property: v.property.to_owned(),
+            jepsen: v.jepsen.map(str::to_owned),
+            evidence: v.evidence.clone(),
+            at_ms: v.at_ns / MS,
+        })
+        .collect();
+    verdict.events = timeline
+        .lines
+        .iter()
+        .map(|l| Event { at_ms: l.at_ms, kind: l.kind.to_owned(), text: l.text.clone() })
+        .collect();
+    for permitted in &findings.permitted {
+        let text = format!("permitted loss of {} at {} {}: {}", permitted.value, permitted.tp, permitted.offset, permitted.reason);
+        verdict.events.push(Event { at_ms: scenario.duration.0, kind: "note".to_owned(), text });
+    }
+    for (tp, samples) in writes(&history, scenario.duration.0) {
+        let seen = availability::measure(&tp, &samples, &timeline.milestones, scenario.duration.0);
+        let Some(seen) = seen else { continue };
+        verdict.availability.insert(tp.to_string(), seen.percent);
+        verdict.outages.extend(seen.outages);
+    }
+    expectations::conclude(scenario, &timeline.course, verdict);
+    if let Some(reason) = not_live {
+        verdict.reason = reason;
+        verdict.outcome = verdict.outcome.max(Outcome::NotLive);
+    }
+}
+
+fn count(history: &[Entry], verdict: &mut Verdict) {
+    for entry in history {
+        match &entry.op {
+            Op::Acked { .. } => verdict.acked += 1,
+            Op::Failed { definite: true, .. } => verdict.failed += 1,
+            Op::Failed { .. } => verdict.unknown += 1,
+            _ => {}
+        }
+    }
+}
+
+/// All writes of the chaos phase, by partition, in the order in which they were sent.
+fn writes(history: &[Entry], duration_ms: u64) -> BTreeMap<TopicPartition, Vec<WriteSample>> {
+    let mut ends: BTreeMap<Value, WriteEnd> = BTreeMap::new();
+    for entry in history {
+        match &entry.op {
+            Op::Acked { value, .. } => {
+                ends.insert(*value, WriteEnd::Acked(entry.at_ns / MS));
+            }
+            Op::Failed { value, .. } => {
+                ends.insert(*value, WriteEnd::Failed(entry.at_ns / MS));
+            }
+            _ => {}
+        }
+    }
+    let mut out: BTreeMap<TopicPartition, Vec<WriteSample>> = BTreeMap::new();
+    for entry in history {
+        let Op::Sent { value, tp } = &entry.op else { continue };
+        let sent_ms = entry.at_ns / MS;
+        if sent_ms < duration_ms {
+            let end = ends.get(value).copied().unwrap_or(WriteEnd::Open);
+            out.entry(tp.clone()).or_default().push(WriteSample { sent_ms, end });
+        }
+    }
+    out
+}

@@ -1,0 +1,69 @@
+//! Liveness: after healing everything converges, and whatever does not says why (TigerBeetle's `pending`).
+
+use super::witness::Witness;
+use crate::base::{BrokerId, Offset, TopicPartition};
+use crate::world::cluster::Cluster;
+
+/// What still keeps the cluster from being whole: the first reason in the order in which they depend on each other.
+pub(super) fn cluster_pending(cluster: &Cluster, witness: &Witness) -> Option<String> {
+    if let Some(down) = cluster.brokers().find(|id| !cluster.is_running(*id)) {
+        return Some(format!("broker {down} does not run"));
+    }
+    if witness.quorum_leader().is_none() {
+        return Some("the metadata quorum has no leader".to_owned());
+    }
+    if witness.controller().is_none() {
+        return Some("no node is the active controller".to_owned());
+    }
+    if let Some(fenced) = cluster.brokers().find(|id| !witness.is_unfenced(*id)) {
+        return Some(format!("broker {fenced} is fenced"));
+    }
+    None
+}
+
+/// What still keeps a partition from being whole.
+pub(super) fn partition_pending(witness: &Witness, tp: &TopicPartition) -> Option<String> {
+    let Some(facts) = witness.partition(tp) else { return Some(format!("{tp} does not exist yet")) };
+    if facts.leader == BrokerId::NONE {
+        return Some(format!("{tp} has no leader"));
+    }
+    if facts.isr.len() < facts.replicas.len() {
+        let isr: Vec<_> = facts.isr.iter().map(|b| b.0).collect();
+        return Some(format!("{tp} has ISR {isr:?}, not all its replicas"));
+    }
+    let replicas = witness.replicas(tp);
+    if let Some(missing) = facts.replicas.iter().find(|id| !replicas.iter().any(|(r, _, _)| r == *id)) {
+        return Some(format!("the log of {tp} is not loaded on broker {missing}"));
+    }
+    let end = replicas.iter().map(|(_, end, _)| *end).max().unwrap_or(Offset::ZERO);
+    let behind = replicas.iter().find(|(_, log_end, hw)| *log_end != end || *hw != end);
+    behind.map(|(id, log_end, hw)| {
+        format!("{tp} ends at {end}, but broker {id} has log end {log_end} and high watermark {hw}")
+    })
+}
+
+/// What still keeps the clients from being done.
+pub(super) fn clients_pending(witness: &Witness, readers: &[(u32, TopicPartition)]) -> Option<String> {
+    match witness.pending_writes() {
+        0 => {}
+        n => return Some(format!("{n} writes have no answer")),
+    }
+    let read = witness.read_up_to();
+    for (reader, tp) in readers {
+        let end = witness.replicas(tp).iter().map(|(_, end, _)| *end).max().unwrap_or(Offset::ZERO);
+        let at = read.get(&(*reader, tp.clone())).copied().unwrap_or(Offset::ZERO);
+        if at < end {
+            return Some(format!("reader {reader} has read {tp} up to {at}, not {end}"));
+        }
+    }
+    None
+}
+
+/// What still keeps the nodes from knowing the same metadata.
+pub(super) fn metadata_pending(witness: &Witness) -> Option<String> {
+    let applied = witness.applied();
+    let (low, high) = (applied.values().min()?, applied.values().max()?);
+    // The quorum writes a no-op record every half second: nodes are never all at the same offset for long.
+    const IN_FLIGHT: i64 = 16;
+    (*high - *low > IN_FLIGHT).then(|| format!("metadata is applied up to {low} on one node and {high} on another"))
+}

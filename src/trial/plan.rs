@@ -1,0 +1,126 @@
+//! Turns a scenario, which a person wrote, into what the world needs: configurations, topics, client processes.
+
+use std::collections::BTreeMap;
+
+use super::run::ids;
+use crate::base::TopicPartition;
+use crate::broker::config::BrokerConfig;
+use crate::check::Promises;
+use crate::client::admin::NewTopic;
+use crate::client::config::{ConsumerConfig, ProducerConfig};
+use crate::scenario::Scenario;
+use crate::scenario::model::{Acks, Assign, Config, Role, Topic};
+use crate::world::cluster::ClusterPlan;
+use crate::world::history::Promise;
+use crate::world::reader::ReaderPlan;
+use crate::world::writer::WriterPlan;
+
+/// A scenario is validated before it runs, so a refused entry here is a mistake of ours.
+fn must<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
+    result.unwrap_or_else(|e| panic!("the scenario was validated, and yet: {e}"))
+}
+
+fn broker_config(common: &Config, own: Option<&Config>) -> BrokerConfig {
+    let mut config = BrokerConfig::default();
+    for (key, value) in common.iter().chain(own.into_iter().flatten()) {
+        must(config.set(key, value));
+    }
+    config
+}
+
+/// Every broker with its configuration; all of them vote.
+pub(super) fn cluster(scenario: &Scenario) -> ClusterPlan {
+    let c = &scenario.cluster;
+    let brokers: BTreeMap<_, _> =
+        ids(scenario).into_iter().map(|id| (id, broker_config(&c.config, c.broker_config.get(&id)))).collect();
+    ClusterPlan { voters: brokers.keys().copied().collect(), brokers }
+}
+
+/// What the configuration promises.
+pub(super) fn promises(scenario: &Scenario) -> Promises {
+    let config = broker_config(&scenario.cluster.config, None);
+    Promises {
+        min_isr: config.min_insync_replicas as usize,
+        elr: config.eligible_leader_replicas,
+        voters: ids(scenario),
+    }
+}
+
+/// A topic to create.
+pub(super) fn topic(topic: &Topic) -> NewTopic {
+    let by_hand = !topic.assignment.is_empty();
+    NewTopic {
+        name: topic.name.as_str().into(),
+        partitions: if by_hand { -1 } else { topic.partitions as i32 },
+        replication_factor: if by_hand { -1 } else { topic.replication_factor as i16 },
+        assignments: topic.assignment.clone(),
+        ..NewTopic::default()
+    }
+}
+
+/// The partitions of a topic.
+pub(super) fn partitions(topic: &Topic) -> Vec<TopicPartition> {
+    (0..topic.partitions as i32).map(|i| TopicPartition::new(topic.name.as_str(), i)).collect()
+}
+
+fn find<'a>(scenario: &'a Scenario, name: &str) -> &'a Topic {
+    scenario.topics.iter().find(|t| t.name == name).expect("a validated scenario names its topics")
+}
+
+/// Every writing process with its name.
+pub(super) fn writers(scenario: &Scenario, bootstrap: &str) -> Vec<(String, WriterPlan)> {
+    let mut plans = Vec::new();
+    for client in &scenario.clients {
+        let Role::Producer(p) = &client.role else { continue };
+        for i in 0..p.count {
+            let name = format!("{}-{i}", client.name);
+            let mut config = ProducerConfig::default();
+            let (acks, promise) = match p.acks {
+                Acks::All => ("all", Promise::All),
+                Acks::Leader => ("1", Promise::Leader),
+                Acks::None => ("0", Promise::Nothing),
+            };
+            let own = [("bootstrap.servers", bootstrap), ("client.id", name.as_str()), ("acks", acks)];
+            for (key, value) in own.into_iter().chain(p.config.iter().map(|(k, v)| (k.as_str(), v.as_str()))) {
+                must(config.set(key, value));
+            }
+            let plan = WriterPlan {
+                writer: plans.len() as u32,
+                topic: p.topic.as_str().into(),
+                partitions: find(scenario, &p.topic).partitions as i32,
+                rate: p.rate,
+                value_size: p.value_size.0 as usize,
+                promise,
+                config,
+            };
+            plans.push((name, plan));
+        }
+    }
+    plans
+}
+
+/// Every reading process with its name.
+pub(super) fn readers(scenario: &Scenario, bootstrap: &str) -> Vec<(String, ReaderPlan)> {
+    let mut plans = Vec::new();
+    for client in &scenario.clients {
+        let Role::Consumer(c) = &client.role else { continue };
+        let mut config = ConsumerConfig::default();
+        // A reader joins an empty topic: earliest, so that it sees every record from the first one on.
+        let own = [
+            ("bootstrap.servers", bootstrap),
+            ("client.id", client.name.as_str()),
+            ("auto.offset.reset", "earliest"),
+        ];
+        for (key, value) in own.into_iter().chain(c.config.iter().map(|(k, v)| (k.as_str(), v.as_str()))) {
+            must(config.set(key, value));
+        }
+        let all = partitions(find(scenario, &c.topic));
+        let assigned = match &c.assign {
+            Assign::All => all,
+            Assign::Some(list) => all.into_iter().filter(|tp| list.contains(&tp.partition)).collect(),
+        };
+        let plan = ReaderPlan { reader: plans.len() as u32, partitions: assigned, config };
+        plans.push((client.name.clone(), plan));
+    }
+    plans
+}

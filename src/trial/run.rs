@@ -1,0 +1,179 @@
+//! One run from boot to audit: form the cluster, let clients and faults loose, heal, wait for convergence, read
+//! everything back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::witness::Witness;
+use super::{audit, faults, liveness, plan};
+use crate::base::bugs::{self, Bug};
+use crate::base::{BrokerId, TopicPartition};
+use crate::check::Findings;
+use crate::client::admin::Admin;
+use crate::client::config::AdminConfig;
+use crate::io::sim::{HostId, World};
+use crate::io::{clock, time};
+use crate::scenario::Scenario;
+use crate::world::cluster::Cluster;
+use crate::world::history::Entry;
+use crate::world::{Watcher, reader, writer};
+
+/// The cluster must form, and later converge, within this simulated time.
+const CONVERGENCE_LIMIT: Duration = Duration::from_secs(300);
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// How often the expensive checks run during the chaos phase.
+const QUIET_POINT_EVERY_MS: u64 = 1_000;
+
+/// What a run has left to judge.
+pub(super) struct Testimony {
+    pub(super) findings: Findings,
+    pub(super) timeline: super::timeline::Timeline,
+    pub(super) history: Vec<Entry>,
+    /// Why the cluster did not form or converge, if it did not.
+    pub(super) not_live: Option<String>,
+}
+
+/// Runs a scenario inside a world.
+pub(super) async fn run(world: World, scenario: Arc<Scenario>, planted: Vec<Bug>) -> Testimony {
+    bugs::plant(&planted);
+    let witness = Arc::new(Witness::new(&world, plan::promises(&scenario)));
+    let watcher: Watcher = witness.clone();
+    let cluster = Cluster::new(&world, &plan::cluster(&scenario), watcher.clone());
+    let trial = Trial { scenario, cluster, witness: witness.clone(), watcher };
+    let not_live = trial.run().await.err();
+    let (findings, timeline, history) = witness.take();
+    Testimony { findings, timeline, history, not_live }
+}
+
+struct Trial {
+    scenario: Arc<Scenario>,
+    cluster: Cluster,
+    witness: Arc<Witness>,
+    watcher: Watcher,
+}
+
+struct Clients {
+    hosts: Vec<HostId>,
+    readers: Vec<(u32, TopicPartition)>,
+    reader_hosts: Vec<HostId>,
+}
+
+impl Trial {
+    async fn run(&self) -> Result<(), String> {
+        self.boot().await?;
+        self.create_topics().await?;
+        self.until_whole("the cluster did not form").await?;
+        self.witness.begin();
+        let clients = self.start_clients().await;
+        self.chaos().await;
+        self.witness.note("faults end; what is down is started".to_owned());
+        faults::heal(&self.cluster, &self.witness).await;
+        for host in &clients.hosts {
+            self.cluster.world().request_shutdown(*host);
+        }
+        self.until("no convergence after healing", || {
+            self.whole().or_else(|| liveness::clients_pending(&self.witness, &clients.readers))
+        })
+        .await?;
+        for host in &clients.reader_hosts {
+            self.cluster.world().request_shutdown(*host);
+        }
+        self.witness.quiet_point();
+        audit::run(&self.witness, &self.cluster.bootstrap(), &self.partitions()).await
+    }
+
+    async fn boot(&self) -> Result<(), String> {
+        let brokers: Vec<_> = self.cluster.brokers().collect();
+        for id in brokers {
+            self.cluster.start(id).await;
+        }
+        self.until("the cluster did not form", || liveness::cluster_pending(&self.cluster, &self.witness)).await
+    }
+
+    async fn create_topics(&self) -> Result<(), String> {
+        let topics: Vec<_> = self.scenario.topics.iter().map(plan::topic).collect();
+        if topics.is_empty() {
+            return Ok(());
+        }
+        let mut config = AdminConfig::default();
+        config.set("bootstrap.servers", &self.cluster.bootstrap()).map_err(|e| e.to_string())?;
+        let mut admin = Admin::new(config).map_err(|e| e.to_string())?;
+        let created = admin.create_topics(&topics).await.map_err(|e| format!("topics could not be created: {e}"))?;
+        for (topic, result) in self.scenario.topics.iter().zip(created) {
+            result.map_err(|e| format!("topic {} could not be created: {e:?}", topic.name))?;
+        }
+        Ok(())
+    }
+
+    fn partitions(&self) -> Vec<TopicPartition> {
+        self.scenario.topics.iter().flat_map(plan::partitions).collect()
+    }
+
+    fn whole(&self) -> Option<String> {
+        liveness::cluster_pending(&self.cluster, &self.witness)
+            .or_else(|| self.partitions().iter().find_map(|tp| liveness::partition_pending(&self.witness, tp)))
+            .or_else(|| liveness::metadata_pending(&self.witness))
+    }
+
+    async fn until_whole(&self, otherwise: &str) -> Result<(), String> {
+        self.until(otherwise, || self.whole()).await
+    }
+
+    async fn until(&self, otherwise: &str, pending: impl Fn() -> Option<String>) -> Result<(), String> {
+        let deadline = clock::now().mono_ns + CONVERGENCE_LIMIT.as_nanos() as u64;
+        while let Some(reason) = pending() {
+            if clock::now().mono_ns >= deadline {
+                return Err(format!("{otherwise} within {} s: {reason}", CONVERGENCE_LIMIT.as_secs()));
+            }
+            time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    async fn start_clients(&self) -> Clients {
+        let mut clients = Clients { hosts: Vec::new(), readers: Vec::new(), reader_hosts: Vec::new() };
+        let bootstrap = self.cluster.bootstrap();
+        for (name, plan) in plan::writers(&self.scenario, &bootstrap) {
+            let watcher = self.watcher.clone();
+            let host = self.cluster.run_client(&name, move || writer::run(plan.clone(), watcher.clone())).await;
+            clients.hosts.push(host);
+        }
+        for (name, plan) in plan::readers(&self.scenario, &bootstrap) {
+            clients.readers.extend(plan.partitions.iter().map(|tp| (plan.reader, tp.clone())));
+            let watcher = self.watcher.clone();
+            let host = self.cluster.run_client(&name, move || reader::run(plan.clone(), watcher.clone())).await;
+            clients.reader_hosts.push(host);
+        }
+        clients
+    }
+
+    /// The chaos phase: faults at their times, a quiet point every second, until the scenario's duration is over.
+    async fn chaos(&self) {
+        let began = clock::now();
+        let at = |ms: u64| began.after_ms(ms);
+        let duration = self.scenario.duration.0;
+        let mut agenda: BTreeMap<(u64, usize), Option<usize>> = BTreeMap::new();
+        for (i, fault) in self.scenario.faults.iter().enumerate().filter(|(_, f)| f.at.0 < duration) {
+            agenda.insert((fault.at.0, i), Some(i));
+        }
+        let last = self.scenario.faults.len();
+        for ms in (QUIET_POINT_EVERY_MS..duration).step_by(QUIET_POINT_EVERY_MS as usize) {
+            agenda.insert((ms, last), None);
+        }
+        for ((ms, _), fault) in agenda {
+            time::sleep_until(at(ms)).await;
+            match fault {
+                Some(i) => faults::apply(&self.cluster, &self.witness, &self.scenario.faults[i].action).await,
+                None => self.witness.quiet_point(),
+            }
+        }
+        time::sleep_until(at(duration)).await;
+    }
+}
+
+/// Brokers by id, for whoever needs to name them all.
+pub(super) fn ids(scenario: &Scenario) -> Vec<BrokerId> {
+    scenario.cluster.ids().collect()
+}

@@ -1,0 +1,190 @@
+//! A cluster of brokers on hosts of the simulated world, and the handles by which a trial rules over their lives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::Watcher;
+use crate::base::BrokerId;
+use crate::broker::config::BrokerConfig;
+use crate::broker::node::Node;
+use crate::broker::options::{Address, NodeOptions};
+use crate::broker::probe::{Event, Observer, Probe};
+use crate::io::sim::{HostId, World};
+use crate::io::task::shutdown_requested;
+
+/// The port of the listener for clients and brokers.
+pub const BROKER_PORT: u16 = 9092;
+/// The port of the controller listener.
+pub const CONTROLLER_PORT: u16 = 9093;
+
+/// What a cluster consists of.
+#[derive(Clone, Debug)]
+pub struct ClusterPlan {
+    /// Every broker and its configuration.
+    pub brokers: BTreeMap<BrokerId, BrokerConfig>,
+    /// Those that vote in the metadata quorum.
+    pub voters: Vec<BrokerId>,
+}
+
+/// A running cluster.
+pub struct Cluster {
+    world: World,
+    watcher: Watcher,
+    hosts: BTreeMap<BrokerId, HostId>,
+    paused: Mutex<BTreeMap<BrokerId, bool>>,
+    clients: Mutex<u32>,
+}
+
+/// The address under which a broker is reached.
+#[must_use]
+pub fn broker_address(id: BrokerId) -> Address {
+    Address::new(format!("broker-{id}"), BROKER_PORT)
+}
+
+/// Hands a watcher to the probes of the nodes.
+struct Observe(Watcher);
+
+impl Observer for Observe {
+    fn observe(&self, node: BrokerId, event: Event) {
+        self.0.observe(node, event);
+    }
+}
+
+impl Cluster {
+    /// Creates the hosts, all of them switched off.
+    #[must_use]
+    pub fn new(world: &World, plan: &ClusterPlan, watcher: Watcher) -> Self {
+        let voters: BTreeMap<_, _> =
+            plan.voters.iter().map(|id| (*id, Address::new(format!("broker-{id}"), CONTROLLER_PORT))).collect();
+        let mut hosts = BTreeMap::new();
+        for (id, config) in &plan.brokers {
+            let host = world.create_host(&format!("broker-{id}"), &format!("10.0.0.{id}"), 0);
+            let options = NodeOptions {
+                id: *id,
+                cluster_id: "ktrial-simulated-cluster".to_owned(),
+                broker_listener: broker_address(*id),
+                voters: voters.clone(),
+                log_dir: "/data".to_owned(),
+                rack: None,
+                config: config.clone(),
+            };
+            let watcher = watcher.clone();
+            world.set_program(host, move || run_node(options.clone(), watcher.clone()));
+            hosts.insert(*id, host);
+        }
+        Self { world: world.clone(), watcher, hosts, paused: Mutex::default(), clients: Mutex::new(0) }
+    }
+    /// The world that the cluster lives in.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+    /// All brokers.
+    pub fn brokers(&self) -> impl Iterator<Item = BrokerId> + '_ {
+        self.hosts.keys().copied()
+    }
+    /// The host of a broker.
+    ///
+    /// # Panics
+    /// If there is no such broker: scenarios are validated before they run.
+    #[must_use]
+    pub fn host(&self, id: BrokerId) -> HostId {
+        *self.hosts.get(&id).unwrap_or_else(|| panic!("broker {id} is not part of this cluster"))
+    }
+    /// The bootstrap list for clients.
+    #[must_use]
+    pub fn bootstrap(&self) -> String {
+        let addresses: Vec<_> = self.brokers().map(|id| format!("broker-{id}:{BROKER_PORT}")).collect();
+        addresses.join(",")
+    }
+    /// True while the broker's process runs or stands still.
+    #[must_use]
+    pub fn is_running(&self, id: BrokerId) -> bool {
+        self.world.is_running(self.host(id))
+    }
+    /// Starts brokers that are down; those that run are left alone.
+    pub async fn start(&self, id: BrokerId) {
+        if !self.is_running(id) {
+            self.paused.lock().remove(&id);
+            self.world.start(self.host(id)).await;
+        }
+    }
+    /// The process dies, its kernel resets connections, the page cache survives. False if it was down already.
+    pub fn crash(&self, id: BrokerId) -> bool {
+        let was_running = self.is_running(id);
+        self.world.crash(self.host(id));
+        if was_running {
+            self.paused.lock().remove(&id);
+            self.watcher.node_down(id, false);
+        }
+        was_running
+    }
+    /// The host loses power: silence, and what was not synced is resolved by the seed.
+    pub fn power_cut(&self, id: BrokerId) {
+        self.world.power_cut(self.host(id));
+        self.paused.lock().remove(&id);
+        self.watcher.node_down(id, true);
+    }
+    /// The process stands still.
+    pub fn pause(&self, id: BrokerId) {
+        if self.is_running(id) {
+            self.paused.lock().insert(id, true);
+            self.world.pause(self.host(id));
+        }
+    }
+    /// A paused process goes on.
+    pub fn resume(&self, id: BrokerId) {
+        if self.paused.lock().remove(&id).is_some() {
+            self.world.resume(self.host(id));
+        }
+    }
+    /// True while the process stands still.
+    #[must_use]
+    pub fn is_paused(&self, id: BrokerId) -> bool {
+        self.paused.lock().contains_key(&id)
+    }
+    /// Packets from one broker to another are dropped; `both` ways or one way only.
+    pub fn cut(&self, from: BrokerId, to: BrokerId, both: bool) {
+        self.world.cut(self.host(from), self.host(to));
+        if both {
+            self.world.cut(self.host(to), self.host(from));
+        }
+    }
+    /// Packets between a broker and everybody else are dropped.
+    pub fn isolate(&self, id: BrokerId) {
+        self.world.isolate(self.host(id));
+    }
+    /// Every link works again.
+    pub fn heal_all(&self) {
+        self.world.heal_all();
+    }
+    /// A host for a client process, started at once.
+    pub async fn run_client<F, Fut>(&self, name: &str, program: F) -> HostId
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let number = {
+            let mut clients = self.clients.lock();
+            *clients += 1;
+            *clients
+        };
+        let address = format!("10.1.{}.{}", number / 250, number % 250 + 1);
+        let host = self.world.create_host(&format!("client-{name}"), &address, 0);
+        self.world.set_program(host, program);
+        self.world.start(host).await;
+        host
+    }
+}
+
+/// What a broker's host runs at each start.
+async fn run_node(options: NodeOptions, watcher: Watcher) {
+    let id = options.id;
+    let probe = Probe::new(id, Arc::new(Observe(watcher.clone())));
+    if let Err(error) = Node::run(options, probe, shutdown_requested()).await {
+        tracing::warn!(node = %id, %error, "the broker's process ends");
+    }
+    watcher.node_down(id, false);
+}

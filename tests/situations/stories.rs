@@ -1,0 +1,32 @@
+//! Every scenario of the library passes, and every fault scenario fails when its faults are taken out.
+
+use ktrial::report::verdict::Outcome;
+use ktrial::trial::{RunOptions, run_one};
+
+use crate::support::{load, scenario_files};
+
+#[test]
+fn every_scenario_meets_its_expectations() {
+    for path in scenario_files() {
+        let verdict = run_one(&load(&path), 7, &RunOptions::default());
+        assert_eq!(verdict.outcome, Outcome::Pass, "{}: {verdict:#?}", path.display());
+        assert!(verdict.acked > 0, "{}: nothing was written", path.display());
+    }
+}
+
+#[test]
+fn a_fault_scenario_fails_without_its_faults() {
+    let mut tried = 0;
+    for path in scenario_files() {
+        let mut scenario = load(&path);
+        if scenario.faults.is_empty() {
+            continue;
+        }
+        scenario.faults.clear();
+        let verdict = run_one(&scenario, 7, &RunOptions::default());
+        assert_eq!(verdict.outcome, Outcome::Violated, "{} passes though nothing happened", path.display());
+        assert!(verdict.violations.is_empty(), "{}: {:?}", path.display(), verdict.violations);
+        tried += 1;
+    }
+    assert!(tried > 0, "the library holds no fault scenario");
+}
