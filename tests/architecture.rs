@@ -53,10 +53,7 @@ fn room(path: &Path) -> &str {
 
 /// Lines of code without comments, with their numbers.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines()
-        .enumerate()
-        .map(|(i, line)| (i + 1, line.trim_start()))
-        .filter(|(_, line)| !line.starts_with("//"))
+    text.lines().enumerate().map(|(i, line)| (i + 1, line.trim_start())).filter(|(_, line)| !line.starts_with("//"))
 }
 
 /// The part of a file before its unit tests.

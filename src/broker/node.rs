@@ -74,16 +74,22 @@ impl Node {
         let alter = Arc::new(AlterPartitionChannel { channel: channel("alter-partition"), options: options.clone() });
         let (partitions, previous_epoch) =
             Partitions::start(partitions_config(&options), disk, probe.clone(), alter, &mut tasks).await?;
-        let controller = options.is_voter().then(|| {
-            ControllerNode::start(controller_config(&options), quorum.clone(), probe.clone(), &mut tasks)
-        });
+        let controller = options
+            .is_voter()
+            .then(|| ControllerNode::start(controller_config(&options), quorum.clone(), probe.clone(), &mut tasks));
         let metadata = Arc::new(MetadataCache::default());
         let publisher = Publisher::new(&metadata, partitions.clone(), probe.clone());
         tasks.spawn("metadata-publisher", publisher.run(quorum.subscribe()));
         let mut draw = crate::io::rng("incarnation");
         let incarnation = uuid::Uuid::from_u64_pair(draw.next_u64(), draw.next_u64());
         let node = Arc::new(Self {
-            lifecycle: Lifecycle::new(&options, channel("heartbeat"), &metadata, incarnation, previous_epoch.unwrap_or(BrokerEpoch::NONE)),
+            lifecycle: Lifecycle::new(
+                &options,
+                channel("heartbeat"),
+                &metadata,
+                incarnation,
+                previous_epoch.unwrap_or(BrokerEpoch::NONE),
+            ),
             producer_ids: ProducerIds::new(options.id, channel("producer-ids")),
             forwarding: channel("forwarding"),
             options,
@@ -167,9 +173,8 @@ impl ControllerRpc for AlterPartitionChannel {
         let channel = self.channel.clone();
         let timeout = Duration::from_millis(self.options.config.controller_socket_timeout_ms as u64);
         Box::pin(async move {
-            let refused = |r: &AlterPartitionResponse| {
-                r.error_code == kafka_protocol::ResponseError::NotController.code()
-            };
+            let refused =
+                |r: &AlterPartitionResponse| r.error_code == kafka_protocol::ResponseError::NotController.code();
             channel.call(&request, timeout, refused).await.map_err(|e| io::Error::new(io::ErrorKind::TimedOut, e))
         })
     }

@@ -38,8 +38,7 @@ impl ProducerIds {
     }
 
     async fn allocate(&self, epoch: BrokerEpoch, timeout: Duration) -> Result<Range<i64>, ResponseError> {
-        let request =
-            AllocateProducerIdsRequest::default().with_broker_id(self.me.0.into()).with_broker_epoch(epoch.0);
+        let request = AllocateProducerIdsRequest::default().with_broker_id(self.me.0.into()).with_broker_epoch(epoch.0);
         let refused = |r: &AllocateProducerIdsResponse| r.error_code == ResponseError::NotController.code();
         let response = self.channel.call(&request, timeout, refused).await;
         let response = response.map_err(|_| ResponseError::CoordinatorLoadInProgress)?;

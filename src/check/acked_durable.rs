@@ -63,12 +63,9 @@ impl AckedDurable {
                 None => format!("the log ends at {}", audit.end),
             };
             match permission(*promise, *offset, partition, promises) {
-                Some(reason) => out.permitted.push(PermittedLoss {
-                    value: *value,
-                    tp: audit.tp.clone(),
-                    offset: *offset,
-                    reason,
-                }),
+                Some(reason) => {
+                    out.permitted.push(PermittedLoss { value: *value, tp: audit.tp.clone(), offset: *offset, reason })
+                }
                 None => out.report(
                     "ACK",
                     Some("lost-write"),

@@ -51,11 +51,7 @@ impl ConsistentRead {
             Entry::Occupied(e) if *e.get() != value => out.report(
                 "CR",
                 Some("inconsistent-offsets"),
-                format!(
-                    "{tp}: {who} read {} at {offset} where {} was read before",
-                    show(value),
-                    show(*e.get())
-                ),
+                format!("{tp}: {who} read {} at {offset} where {} was read before", show(value), show(*e.get())),
             ),
             Entry::Occupied(_) => {}
         }

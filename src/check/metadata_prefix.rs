@@ -28,7 +28,9 @@ impl MetadataPrefix {
                     out.report(
                         "META-PREFIX",
                         None,
-                        format!("{tp}: at metadata offset {offset} node {node} applied {facts:?}, another one {first:?}"),
+                        format!(
+                            "{tp}: at metadata offset {offset} node {node} applied {facts:?}, another one {first:?}"
+                        ),
                     );
                 }
             }

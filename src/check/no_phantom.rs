@@ -31,7 +31,11 @@ impl NoPhantom {
                 sent.definitely_failed = true;
                 if sent.read {
                     let tp = &sent.tp;
-                    out.report("NO-PHANTOM", None, format!("{tp}: {value} was read and then failed for sure ({error})"));
+                    out.report(
+                        "NO-PHANTOM",
+                        None,
+                        format!("{tp}: {value} was read and then failed for sure ({error})"),
+                    );
                 }
             }
             Op::Read { tp, offset, value, .. } => self.read(tp, *offset, *value, out),

@@ -21,8 +21,7 @@ impl RaftCommit {
         quorum: &Quorum,
         out: &mut Findings,
     ) {
-        let lessened =
-            matches!(event, Event::RaftLoaded { .. } | Event::RaftTruncated { .. }) && quorum.is_voter(node);
+        let lessened = matches!(event, Event::RaftLoaded { .. } | Event::RaftTruncated { .. }) && quorum.is_voter(node);
         let end = match grown {
             Some(end) => end,
             None if lessened => quorum.committed_end(),

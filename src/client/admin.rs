@@ -287,6 +287,10 @@ impl Admin {
                 }
                 Purpose::Call(_) => None,
             },
+            Event::Disconnected => {
+                self.metadata.request_update();
+                None
+            }
             Event::Lost(lost) => match lost.context {
                 Purpose::Metadata => {
                     self.network.refreshed(&mut self.metadata, now, None, &mut self.events);

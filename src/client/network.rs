@@ -21,6 +21,9 @@ pub(super) enum Event<T> {
     Answer(Answer<T>),
     /// The connection is gone, and whether the broker saw the request is unknown.
     Lost(Lost<T>),
+    /// A connection ended or could not be made: what is known of the cluster may be out of date
+    /// (`DefaultMetadataUpdater.handleServerDisconnect`).
+    Disconnected,
 }
 
 /// An answer that is still encoded.
@@ -180,6 +183,7 @@ impl<T> NetworkClient<T> {
                 let pause = exponential_backoff_ms(base, max, node.failures, &mut self.rng);
                 node.not_before_ns = now.after_ms(pause);
                 node.lose(*id, overdue, events);
+                events.push(Event::Disconnected);
             }
         }
     }

@@ -29,8 +29,7 @@ pub(super) async fn run(witness: &Witness, bootstrap: &str, partitions: &[TopicP
 
 async fn read(witness: &Witness, bootstrap: &str, tp: &TopicPartition) -> Result<Audit, String> {
     let mut config = ConsumerConfig::default();
-    for (key, value) in
-        [("bootstrap.servers", bootstrap), ("client.id", "auditor"), ("auto.offset.reset", "earliest")]
+    for (key, value) in [("bootstrap.servers", bootstrap), ("client.id", "auditor"), ("auto.offset.reset", "earliest")]
     {
         config.set(key, value).map_err(|e| e.to_string())?;
     }

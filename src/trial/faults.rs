@@ -14,7 +14,9 @@ pub(super) async fn apply(cluster: &Cluster, witness: &Witness, action: &Action)
         }),
         Action::Pause(target) => each(cluster, witness, target, "is paused", |id| cluster.pause(id)),
         Action::Resume(target) => each(cluster, witness, target, "resumes", |id| cluster.resume(id)),
-        Action::Isolate(target) => each(cluster, witness, target, "is cut off from everybody", |id| cluster.isolate(id)),
+        Action::Isolate(target) => {
+            each(cluster, witness, target, "is cut off from everybody", |id| cluster.isolate(id))
+        }
         Action::Start(target) => start(cluster, witness, target).await,
         Action::Cut(cut) => apply_cut(cluster, witness, cut),
         Action::Heal(_) => {

@@ -66,7 +66,10 @@ fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) {
         .map(|l| Event { at_ms: l.at_ms, kind: l.kind.to_owned(), text: l.text.clone() })
         .collect();
     for permitted in &findings.permitted {
-        let text = format!("permitted loss of {} at {} {}: {}", permitted.value, permitted.tp, permitted.offset, permitted.reason);
+        let text = format!(
+            "permitted loss of {} at {} {}: {}",
+            permitted.value, permitted.tp, permitted.offset, permitted.reason
+        );
         verdict.events.push(Event { at_ms: scenario.duration.0, kind: "note".to_owned(), text });
     }
     for (tp, samples) in writes(&history, scenario.duration.0) {

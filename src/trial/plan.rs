@@ -106,11 +106,8 @@ pub(super) fn readers(scenario: &Scenario, bootstrap: &str) -> Vec<(String, Read
         let Role::Consumer(c) = &client.role else { continue };
         let mut config = ConsumerConfig::default();
         // A reader joins an empty topic: earliest, so that it sees every record from the first one on.
-        let own = [
-            ("bootstrap.servers", bootstrap),
-            ("client.id", client.name.as_str()),
-            ("auto.offset.reset", "earliest"),
-        ];
+        let own =
+            [("bootstrap.servers", bootstrap), ("client.id", client.name.as_str()), ("auto.offset.reset", "earliest")];
         for (key, value) in own.into_iter().chain(c.config.iter().map(|(k, v)| (k.as_str(), v.as_str()))) {
             must(config.set(key, value));
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::witness::Witness;
 use super::{audit, faults, liveness, plan};
 use crate::base::bugs::{self, Bug};
-use crate::base::{BrokerId, TopicPartition};
+use crate::base::{BrokerId, Now, TopicPartition};
 use crate::check::Findings;
 use crate::client::admin::Admin;
 use crate::client::config::AdminConfig;
@@ -66,8 +66,9 @@ impl Trial {
         self.create_topics().await?;
         self.until_whole("the cluster did not form").await?;
         self.witness.begin();
+        let began = clock::now();
         let clients = self.start_clients().await;
-        self.chaos().await;
+        self.chaos(began).await;
         self.witness.note("faults end; what is down is started".to_owned());
         faults::heal(&self.cluster, &self.witness).await;
         for host in &clients.hosts {
@@ -150,8 +151,7 @@ impl Trial {
     }
 
     /// The chaos phase: faults at their times, a quiet point every second, until the scenario's duration is over.
-    async fn chaos(&self) {
-        let began = clock::now();
+    async fn chaos(&self, began: Now) {
         let at = |ms: u64| began.after_ms(ms);
         let duration = self.scenario.duration.0;
         let mut agenda: BTreeMap<(u64, usize), Option<usize>> = BTreeMap::new();

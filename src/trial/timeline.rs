@@ -1,7 +1,7 @@
 //! What happened to the cluster, told once: faults as the trial caused them, the control plane's decisions as the first
 //! node to apply them shows them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::broker::probe::{Event, PartitionFacts};
@@ -47,6 +47,7 @@ pub struct Timeline {
     told: Offset,
     active: Option<(BrokerId, LeaderEpoch)>,
     known: BTreeMap<TopicPartition, PartitionFacts>,
+    out: BTreeSet<BrokerId>,
 }
 
 impl Timeline {
@@ -112,12 +113,17 @@ impl Timeline {
         let mut isrs: BTreeMap<String, Vec<TopicPartition>> = BTreeMap::new();
         for change in changes {
             match change {
+                // A new incarnation registers as fenced: that is news only of a broker that was not.
+                Change::Fenced(broker) if !self.out.insert(*broker) => {}
                 Change::Fenced(broker) => {
                     self.course.fenced.push((at_ns / MS, *broker));
                     self.milestone(at_ns, MilestoneKind::Noticed);
                     parts.push(format!("broker {broker} fenced"));
                 }
-                Change::Unfenced(broker) => parts.push(format!("broker {broker} unfenced")),
+                Change::Unfenced(broker) => {
+                    self.out.remove(broker);
+                    parts.push(format!("broker {broker} unfenced"));
+                }
                 Change::Partition(tp, facts) => self.partition(at_ns, tp, facts, &mut parts, &mut isrs),
             }
         }
@@ -144,7 +150,9 @@ impl Timeline {
             parts.push(format!("{tp}: leader {} -> {}", name(old.leader), name(facts.leader)));
         }
         if old.isr != facts.isr {
-            let ids: Vec<_> = facts.isr.iter().map(ToString::to_string).collect();
+            let mut isr = facts.isr.clone();
+            isr.sort_unstable();
+            let ids: Vec<_> = isr.iter().map(ToString::to_string).collect();
             isrs.entry(format!("{{{}}}", ids.join(","))).or_default().push(tp.clone());
         }
         if facts.leader != BrokerId::NONE && (old.leader != facts.leader || old.isr != facts.isr) {

@@ -35,10 +35,7 @@ impl Value {
         let colon = text.iter().position(|b| *b == b':')?;
         let end = text.iter().position(|b| *b == b';')?;
         let number = |b: &[u8]| std::str::from_utf8(b).ok()?.parse::<u64>().ok();
-        Some(Self {
-            writer: u32::try_from(number(&text[..colon])?).ok()?,
-            seq: number(text.get(colon + 1..end)?)?,
-        })
+        Some(Self { writer: u32::try_from(number(&text[..colon])?).ok()?, seq: number(text.get(colon + 1..end)?)? })
     }
 }
 

@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ktrial::io::{clock, net, time};
 use ktrial::io::sim::World;
+use ktrial::io::{clock, net, time};
 use ktrial::trial::determinism::twice;
 
 type Trial = Pin<Box<dyn Future<Output = ()> + Send>>;

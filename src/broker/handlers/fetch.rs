@@ -52,9 +52,7 @@ impl Node {
         if version < ENDPOINTS || leaders.is_empty() {
             return response;
         }
-        let endpoint = |(id, host, port)| {
-            NodeEndpoint::default().with_node_id(id).with_host(host).with_port(port)
-        };
+        let endpoint = |(id, host, port)| NodeEndpoint::default().with_node_id(id).with_host(host).with_port(port);
         response.with_node_endpoints(self.endpoints_of(&mut leaders).into_iter().map(endpoint).collect())
     }
 }

@@ -54,7 +54,12 @@ impl Node {
         image.brokers().find(|b| !b.fenced).map_or(BrokerId::NONE, |b| b.id)
     }
 
-    async fn create_missing(self: &Arc<Self>, request: &MetadataRequest, asked: &[MetadataRequestTopic], image: &Image) {
+    async fn create_missing(
+        self: &Arc<Self>,
+        request: &MetadataRequest,
+        asked: &[MetadataRequestTopic],
+        image: &Image,
+    ) {
         if !request.allow_auto_topic_creation || !self.options.config.auto_create_topics {
             return;
         }

@@ -76,9 +76,7 @@ impl Node {
             return response;
         }
         let endpoints = self.endpoints_of(&mut leaders);
-        let endpoint = |(id, host, port)| {
-            NodeEndpoint::default().with_node_id(id).with_host(host).with_port(port)
-        };
+        let endpoint = |(id, host, port)| NodeEndpoint::default().with_node_id(id).with_host(host).with_port(port);
         response.with_node_endpoints(endpoints.into_iter().map(endpoint).collect())
     }
 }
@@ -114,8 +112,9 @@ fn partition_response(index: i32, o: &ProduceOutcome, version: i16) -> Partition
         .with_log_append_time_ms(o.log_append_time_ms);
     let response = if version >= 5 { response.with_log_start_offset(o.log_start.0) } else { response };
     match o.current_leader {
-        Some((leader, epoch)) if version >= LEADER_HINTS => response
-            .with_current_leader(LeaderIdAndEpoch::default().with_leader_id(leader.0.into()).with_leader_epoch(epoch.0)),
+        Some((leader, epoch)) if version >= LEADER_HINTS => response.with_current_leader(
+            LeaderIdAndEpoch::default().with_leader_id(leader.0.into()).with_leader_epoch(epoch.0),
+        ),
         _ => response,
     }
 }

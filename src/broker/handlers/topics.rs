@@ -53,7 +53,8 @@ impl Node {
         }
         let failed = DeletableTopicResult::default().with_error_code(ResponseError::RequestTimedOut.code());
         let by_name = request.topic_names.iter().map(|n| failed.clone().with_name(Some(n.clone())));
-        let by_state = request.topics.iter().map(|t| failed.clone().with_name(t.name.clone()).with_topic_id(t.topic_id));
+        let by_state =
+            request.topics.iter().map(|t| failed.clone().with_name(t.name.clone()).with_topic_id(t.topic_id));
         DeleteTopicsResponse::default().with_responses(by_name.chain(by_state).collect())
     }
 

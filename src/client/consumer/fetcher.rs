@@ -182,6 +182,7 @@ impl Fetcher {
                     }
                 }
             },
+            Event::Disconnected => self.metadata.request_update(),
             Event::Lost(lost) => match lost.context {
                 Purpose::Metadata => self.network.refreshed(&mut self.metadata, now, None, &mut self.events),
                 Purpose::Fetch(asked) => {

@@ -74,6 +74,7 @@ impl Sender {
     fn take(&mut self, event: Event<Purpose>, accumulator: &mut Accumulator, now: Now) {
         let answer = match event {
             Event::Lost(lost) => return self.lost(lost, accumulator, now),
+            Event::Disconnected => return accumulator.metadata.request_update(),
             Event::Answer(answer) => answer,
         };
         match &answer.context {
