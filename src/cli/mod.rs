@@ -91,7 +91,7 @@ fn dispatch(command: &Command, parts: &Parts, streams: &mut Streams<'_>) -> io::
     match command {
         Command::Run(args) => run::run(args, parts.runner, streams),
         Command::Check(args) => check::check(args, streams),
-        Command::Diverge(args) => diverge::diverge(args, parts.runner, streams),
+        Command::Diverge(args) => diverge::diverge(args, streams),
         Command::Schema(_) => output::document(streams, &crate::scenario::schema::schema()).map(|()| 0),
         Command::Serve(_) => other_build(streams, "serve", "real", "make serve"),
     }

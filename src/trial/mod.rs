@@ -22,7 +22,7 @@ use crate::io::sim::{self, WorldConfig};
 use crate::report::Verdict;
 use crate::report::verdict::Outcome;
 use crate::scenario::Scenario;
-pub use determinism::{Divergence, diverge};
+pub use determinism::{Compared, Divergence, diverge};
 pub use judge::Papers;
 
 /// How to run, beside scenario and seed.
