@@ -63,9 +63,17 @@ pub struct Node {
 impl Node {
     /// Runs a node until `stop` ends (then it shuts down cleanly) or something fails that it cannot live without.
     ///
+    /// Before a stopping node leaves the metadata quorum it waits for `leave`: brokers that stop together each need the
+    /// controller to let them go.
+    ///
     /// # Errors
     /// If a log or a listener cannot be opened, a log directory fails, or the controller refuses the broker.
-    pub async fn run(options: NodeOptions, probe: Probe, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
+    pub async fn run(
+        options: NodeOptions,
+        probe: Probe,
+        stop: impl Future<Output = ()>,
+        leave: impl Future<Output = ()>,
+    ) -> Result<(), NodeError> {
         let options = Arc::new(options);
         let disk = Disk::mount(&options.log_dir)?;
         let mut tasks = TaskSet::new();
@@ -99,12 +107,17 @@ impl Node {
             partitions,
         });
         probe.tell(Event::Started);
-        let result = node.serve(stop, &mut tasks).await;
+        let result = node.serve(stop, leave, &mut tasks).await;
         drop(tasks);
         result
     }
 
-    async fn serve(self: &Arc<Self>, stop: impl Future<Output = ()>, tasks: &mut TaskSet) -> Result<(), NodeError> {
+    async fn serve(
+        self: &Arc<Self>,
+        stop: impl Future<Output = ()>,
+        leave: impl Future<Output = ()>,
+        tasks: &mut TaskSet,
+    ) -> Result<(), NodeError> {
         tokio::pin!(stop);
         if let Some(address) = self.options.voters.get(&self.options.id) {
             let listener = Listener::bind(&address.host, address.port)?;
@@ -126,6 +139,7 @@ impl Node {
                 () = self.lifecycle.run(stop) => {}
             }
         }
+        leave.await;
         self.quorum.shutdown(RESIGN_TIMEOUT).await;
         self.partitions.shutdown().await?;
         Ok(())
