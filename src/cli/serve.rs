@@ -3,7 +3,6 @@
 //! What can be wrong with the command line is found before anything runs. No protocol lives here.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -59,12 +58,15 @@ pub fn serve(args: &ServeArgs, streams: &mut Streams<'_>) -> io::Result<u8> {
 /// Every broker's options, its ports free and its directory made; or what is wrong.
 fn plan(args: &ServeArgs) -> Result<Vec<NodeOptions>, String> {
     let config = config(&args.config)?;
+    if let Some(root) = &args.data {
+        check_data(root, args.brokers)?;
+    }
     let address = |id: u16, above: u16| Address::new(HOST, args.port + above + id - 1);
     let voters: BTreeMap<_, _> =
         (1..=voters(args.brokers)).map(|id| (BrokerId(i32::from(id)), address(id, CONTROLLER_PORTS))).collect();
     let listeners = (1..=args.brokers).map(|id| address(id, 0));
     listeners.chain(voters.values().cloned()).try_for_each(|address| check_free(&address))?;
-    let root = data_directory(args)?;
+    let root = args.data.clone().map_or_else(fresh_directory, Ok)?;
     let node = |id: u16| {
         let directory = root.join(format!("broker-{id}"));
         std::fs::create_dir_all(&directory).map_err(|e| format!("cannot make {}: {e}", directory.display()))?;
@@ -85,7 +87,7 @@ fn plan(args: &ServeArgs) -> Result<Vec<NodeOptions>, String> {
 /// An even number of voters survives no more failures than one voter less.
 fn voters(brokers: u16) -> u16 {
     let most = brokers.min(MAX_VOTERS);
-    if most % 2 == 0 { most - 1 } else { most }
+    if most.is_multiple_of(2) { most - 1 } else { most }
 }
 
 fn config(entries: &[(String, String)]) -> Result<BrokerConfig, String> {
@@ -105,15 +107,14 @@ fn check_free(address: &Address) -> Result<(), String> {
         .map_err(|error| format!("cannot listen on {}:{}: {error}", address.host, address.port))
 }
 
-/// The directory above the brokers' own.
-fn data_directory(args: &ServeArgs) -> Result<PathBuf, String> {
-    let Some(root) = &args.data else { return fresh_directory() };
+/// What an earlier cluster left can be served with as many brokers as it had only.
+fn check_data(root: &Path, brokers: u16) -> Result<(), String> {
     let there = brokers_in(root).map_err(|error| format!("cannot read {}: {error}", root.display()))?;
     // A quorum that takes in voters with empty logs could elect them and lose what the others hold.
-    if there != 0 && there != usize::from(args.brokers) {
-        return Err(format!("{} holds a cluster with --brokers {there}, not {}", root.display(), args.brokers));
+    if there != 0 && there != usize::from(brokers) {
+        return Err(format!("{} holds a cluster with --brokers {there}, not {brokers}", root.display()));
     }
-    Ok(root.clone())
+    Ok(())
 }
 
 fn fresh_directory() -> Result<PathBuf, String> {
@@ -190,12 +191,11 @@ impl Drop for Serving {
 }
 
 /// Waits until every broker of the process has said goodbye to the controller: it is one of them.
-fn leave(me: Serving) -> impl Future<Output = ()> + Send {
-    async move {
-        let mut serving = me.0.subscribe();
-        drop(me);
-        serving.wait_for(|serving| *serving == 0).await.map_or((), |_| ())
-    }
+async fn leave(me: Serving) {
+    let mut serving = me.0.subscribe();
+    drop(me);
+    // An error here means that nobody serves any more.
+    serving.wait_for(|serving| *serving == 0).await.map_or((), |_| ())
 }
 
 async fn run(nodes: Vec<NodeOptions>, streams: &mut Streams<'_>) -> io::Result<u8> {
