@@ -86,10 +86,10 @@ impl Node {
             .is_voter()
             .then(|| ControllerNode::start(controller_config(&options), quorum.clone(), probe.clone(), &mut tasks));
         let metadata = Arc::new(MetadataCache::default());
-        let publisher = Publisher::new(&metadata, partitions.clone(), probe.clone());
-        tasks.spawn("metadata-publisher", publisher.run(quorum.subscribe()));
         let mut draw = crate::io::rng("incarnation");
         let incarnation = uuid::Uuid::from_u64_pair(draw.next_u64(), draw.next_u64());
+        let publisher = Publisher::new(&metadata, partitions.clone(), probe.clone(), options.id, incarnation);
+        tasks.spawn("metadata-publisher", publisher.run(quorum.subscribe()));
         let node = Arc::new(Self {
             lifecycle: Lifecycle::new(
                 &options,
