@@ -77,7 +77,7 @@ impl Court {
             acked: acked_durable::AckedDurable::default(),
             consistent: consistent_read::ConsistentRead::default(),
             dense: dense::Dense::default(),
-            order: order::Order::default(),
+            order: order::Order,
             phantom: no_phantom::NoPhantom::default(),
             promises,
         }

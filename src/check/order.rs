@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use super::verdict::{Audit, Findings};
 use crate::base::Offset;
 
-#[derive(Default)]
 pub(super) struct Order;
 
 impl Order {

@@ -20,9 +20,10 @@ pub(super) fn diverge(args: &DivergeArgs, streams: &mut Streams<'_>) -> io::Resu
         Err(error) => return output::refuse(streams, &error),
     };
     if args.json {
-        let difference = compared.divergence.as_ref().map(|d| {
-            json!({"event": d.common, "once": d.first, "again": d.second, "before": d.before})
-        });
+        let difference = compared
+            .divergence
+            .as_ref()
+            .map(|d| json!({"event": d.common, "once": d.first, "again": d.second, "before": d.before}));
         let document = json!({
             "schema_version": SCHEMA_VERSION, "scenario": scenario.name, "seed": args.seed,
             "same": compared.divergence.is_none(), "events": compared.events, "first_difference": difference,

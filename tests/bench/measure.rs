@@ -10,6 +10,10 @@ use madsim::net::{TcpListener, TcpStream};
 use madsim::runtime::Runtime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+/// As in the binary, so that the bench measures what a user runs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Chaos phase of the reference load, in simulated seconds.
 const SIMULATED_S: u64 = 400;
 /// Each figure is the best of so many runs: noise only ever slows a run down.

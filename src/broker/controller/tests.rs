@@ -278,11 +278,10 @@ fn the_only_voter_of_a_quorum_is_its_controller_and_fences_whoever_falls_silent(
             cluster_id: "straw".to_owned(),
             voters: BTreeMap::from([(me, ("10.0.0.1".to_owned(), 9093))]),
             client_id: "tests".to_owned(),
-            connection_setup_timeout_ms: 10_000,
             raft: RaftConfig::new([me]),
         };
         let disk = Disk::mount("").expect("there is a disk");
-        let quorum = Quorum::start(quorum, disk, probe.clone(), &mut tasks).await.expect("it starts");
+        let quorum = Quorum::start(quorum, disk, "", probe.clone(), &mut tasks).await.expect("it starts");
         let node = ControllerNode::start(config(), quorum, probe, &mut tasks);
         sleep_ms(3_000).await;
         let epoch = node.epoch().expect("nobody else could lead");
