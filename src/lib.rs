@@ -5,7 +5,7 @@
 //!
 //! | floor | room | what lives there |
 //! |---|---|---|
-//! | 0 | [`base`] | ids, time, seeded random streams, planted bugs, limits |
+//! | 0 | [`base`] | ids, time, seeded random streams, planted bugs, limits, hints |
 //! | 1 | [`io`] | the only place where the simulated and the real build differ: net, disk, clock, tasks |
 //! | 2 | [`wire`] | framing, RPC connections, API versions, record codecs, error mapping |
 //! | 3 | [`log`] | batches, the pure log state, segments, recovery |

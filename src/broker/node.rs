@@ -63,9 +63,17 @@ pub struct Node {
 impl Node {
     /// Runs a node until `stop` ends (then it shuts down cleanly) or something fails that it cannot live without.
     ///
+    /// Before a stopping node leaves the metadata quorum it waits for `leave`: brokers that stop together each need the
+    /// controller to let them go.
+    ///
     /// # Errors
     /// If a log or a listener cannot be opened, a log directory fails, or the controller refuses the broker.
-    pub async fn run(options: NodeOptions, probe: Probe, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
+    pub async fn run(
+        options: NodeOptions,
+        probe: Probe,
+        stop: impl Future<Output = ()>,
+        leave: impl Future<Output = ()>,
+    ) -> Result<(), NodeError> {
         let options = Arc::new(options);
         let disk = Disk::mount(&options.log_dir)?;
         let mut tasks = TaskSet::new();
@@ -78,10 +86,10 @@ impl Node {
             .is_voter()
             .then(|| ControllerNode::start(controller_config(&options), quorum.clone(), probe.clone(), &mut tasks));
         let metadata = Arc::new(MetadataCache::default());
-        let publisher = Publisher::new(&metadata, partitions.clone(), probe.clone());
-        tasks.spawn("metadata-publisher", publisher.run(quorum.subscribe()));
         let mut draw = crate::io::rng("incarnation");
         let incarnation = uuid::Uuid::from_u64_pair(draw.next_u64(), draw.next_u64());
+        let publisher = Publisher::new(&metadata, partitions.clone(), probe.clone(), options.id, incarnation);
+        tasks.spawn("metadata-publisher", publisher.run(quorum.subscribe()));
         let node = Arc::new(Self {
             lifecycle: Lifecycle::new(
                 &options,
@@ -99,12 +107,17 @@ impl Node {
             partitions,
         });
         probe.tell(Event::Started);
-        let result = node.serve(stop, &mut tasks).await;
+        let result = node.serve(stop, leave, &mut tasks).await;
         drop(tasks);
         result
     }
 
-    async fn serve(self: &Arc<Self>, stop: impl Future<Output = ()>, tasks: &mut TaskSet) -> Result<(), NodeError> {
+    async fn serve(
+        self: &Arc<Self>,
+        stop: impl Future<Output = ()>,
+        leave: impl Future<Output = ()>,
+        tasks: &mut TaskSet,
+    ) -> Result<(), NodeError> {
         tokio::pin!(stop);
         if let Some(address) = self.options.voters.get(&self.options.id) {
             let listener = Listener::bind(&address.host, address.port)?;
@@ -126,6 +139,7 @@ impl Node {
                 () = self.lifecycle.run(stop) => {}
             }
         }
+        leave.await;
         self.quorum.shutdown(RESIGN_TIMEOUT).await;
         self.partitions.shutdown().await?;
         Ok(())

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::metadata::MetadataCache;
 use super::partitions::Partitions;
 use super::probe::{Event, PartitionFacts, Probe};
 use super::quorum::{CommittedReader, QuorumEvent};
-use crate::base::{Offset, TopicId};
+use crate::base::{BrokerId, Offset, TopicId};
 use crate::controller::image::{BrokerEvent, Changes, Image, Partition, RecoveryState};
 
 /// Feeds one node's image, partitions and probe.
@@ -15,17 +17,27 @@ pub struct Publisher {
     metadata: Arc<MetadataCache>,
     partitions: Partitions,
     probe: Probe,
+    me: BrokerId,
+    incarnation: Uuid,
+    /// The image holds the registration of this life.
+    registered: bool,
 }
 
 impl Publisher {
     /// A publisher that has applied nothing yet.
     #[must_use]
-    pub fn new(metadata: &Arc<MetadataCache>, partitions: Partitions, probe: Probe) -> Self {
-        Self { metadata: metadata.clone(), partitions, probe }
+    pub fn new(
+        metadata: &Arc<MetadataCache>,
+        partitions: Partitions,
+        probe: Probe,
+        me: BrokerId,
+        incarnation: Uuid,
+    ) -> Self {
+        Self { metadata: metadata.clone(), partitions, probe, me, incarnation, registered: false }
     }
 
     /// Applies every committed batch, for as long as the node lives.
-    pub async fn run(self, mut committed: CommittedReader) {
+    pub async fn run(mut self, mut committed: CommittedReader) {
         let mut image = Image::default();
         loop {
             let QuorumEvent::Batch(batch) = committed.next().await else { continue };
@@ -41,13 +53,26 @@ impl Publisher {
         }
     }
 
-    fn publish(&self, image: &Image, changes: &Changes, base: Offset, next: Offset) {
+    fn publish(&mut self, image: &Image, changes: &Changes, base: Offset, next: Offset) {
         self.tell(image, changes, base);
-        if !changes.is_empty() {
+        if self.is_registered(image) && !changes.is_empty() {
             self.partitions.apply(image, changes);
         }
         self.metadata.publish(Arc::new(image.clone()));
         self.probe.tell(Event::MetadataApplied { next });
+    }
+
+    /// Earlier metadata is history: by it, logs would be strays whose topics are yet to be replayed, and this broker
+    /// would lead what it led in an earlier life.
+    fn is_registered(&mut self, image: &Image) -> bool {
+        let mine = || image.broker(self.me).filter(|b| b.incarnation == self.incarnation);
+        if !self.registered
+            && let Some(registration) = mine()
+        {
+            self.partitions.set_broker_epoch(registration.epoch);
+            self.registered = true;
+        }
+        self.registered
     }
 
     fn tell(&self, image: &Image, changes: &Changes, offset: Offset) {

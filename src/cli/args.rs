@@ -119,11 +119,11 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub brokers: u16,
     /// The first broker's port for clients; the others follow
-    #[arg(long, value_name = "P", default_value_t = 9092)]
+    #[arg(long, value_name = "P", default_value_t = 9092, value_parser = clap::value_parser!(u16).range(1..=64_436))]
     pub port: u16,
-    /// Where the brokers keep their logs
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    pub data: PathBuf,
+    /// Where the brokers keep their logs [default: a fresh temporary directory, which is printed]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
     /// Configuration of every broker, under Kafka's keys; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = config_entry)]
     pub config: Vec<(String, String)>,

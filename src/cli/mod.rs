@@ -16,6 +16,8 @@ mod output;
 mod pool;
 #[cfg(madsim)]
 mod run;
+#[cfg(not(madsim))]
+pub mod serve;
 #[cfg(madsim)]
 mod summary;
 
@@ -41,7 +43,7 @@ pub struct Parts {
     pub runner: crate::trial::Runner,
     /// Runs a real cluster until it is told to stop; returns the exit code.
     #[cfg(not(madsim))]
-    pub serve: fn(&ServeArgs) -> u8,
+    pub serve: fn(&ServeArgs, &mut Streams<'_>) -> io::Result<u8>,
 }
 
 /// Where the words go: standard output and standard error, or a test's buffers.
@@ -91,7 +93,7 @@ fn dispatch(command: &Command, parts: &Parts, streams: &mut Streams<'_>) -> io::
     match command {
         Command::Run(args) => run::run(args, parts.runner, streams),
         Command::Check(args) => check::check(args, streams),
-        Command::Diverge(args) => diverge::diverge(args, parts.runner, streams),
+        Command::Diverge(args) => diverge::diverge(args, streams),
         Command::Schema(_) => output::document(streams, &crate::scenario::schema::schema()).map(|()| 0),
         Command::Serve(_) => other_build(streams, "serve", "real", "make serve"),
     }
@@ -100,7 +102,7 @@ fn dispatch(command: &Command, parts: &Parts, streams: &mut Streams<'_>) -> io::
 #[cfg(not(madsim))]
 fn dispatch(command: &Command, parts: &Parts, streams: &mut Streams<'_>) -> io::Result<u8> {
     let name = match command {
-        Command::Serve(args) => return Ok((parts.serve)(args)),
+        Command::Serve(args) => return (parts.serve)(args, streams),
         Command::Run(_) => "run",
         Command::Check(_) => "check",
         Command::Diverge(_) => "diverge",

@@ -1,7 +1,7 @@
 //! Which configuration keys exist: asked of those who obey them, so that no setting is accepted and then ignored.
 
-use super::nearest::hint;
 use super::shape::ConfigScope;
+use crate::base::nearest::hint;
 use crate::broker::config::{self, BrokerConfig};
 use crate::client::config::{ConsumerConfig, ProducerConfig};
 

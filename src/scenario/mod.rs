@@ -8,7 +8,6 @@ pub mod config;
 mod json;
 pub mod keys;
 pub mod model;
-pub mod nearest;
 mod problem;
 mod read;
 pub mod schema;

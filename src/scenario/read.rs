@@ -2,10 +2,10 @@
 
 use super::config::table;
 use super::json::{Member, Node, Value};
-use super::nearest::hint;
 use super::problem::Problem;
 use super::shape::{Absent, ConfigScope, Kind, Shape};
 use super::units::{Bytes, Millis, parse_partition};
+use crate::base::nearest::hint;
 
 /// Everything that is wrong with the form of `node`, which should be a `shape`.
 pub(super) fn problems(node: &Node, shape: &Shape) -> Vec<Problem> {

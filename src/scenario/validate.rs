@@ -3,8 +3,8 @@
 //! Places are paths like `topics[0].assignment[1]`, so that a scenario which was never a file can be checked too.
 
 use super::model::{Acks, Assign, Client, Producer, Role, Scenario, Topic};
-use super::nearest::hint;
 use super::{validate_expect, validate_faults};
+use crate::base::nearest::hint;
 use crate::base::{BrokerId, TopicPartition};
 use crate::client::config::ProducerConfig;
 

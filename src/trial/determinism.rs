@@ -20,6 +20,15 @@ pub struct Divergence {
     pub before: Vec<String>,
 }
 
+/// Two runs of a scenario, compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// How many events the first run had.
+    pub events: usize,
+    /// Where the runs part, if they do.
+    pub divergence: Option<Divergence>,
+}
+
 /// How many events before the divergence are told.
 const CONTEXT: usize = 5;
 
@@ -39,7 +48,7 @@ pub fn compare(first: &Recording, second: &Recording) -> Option<Divergence> {
 ///
 /// # Errors
 /// If a run panicked in a way that left no recording.
-pub fn twice<T, F, Fut>(seed: u64, trial: F) -> Result<Option<Divergence>, String>
+pub fn twice<T, F, Fut>(seed: u64, trial: F) -> Result<Compared, String>
 where
     T: Send + 'static,
     F: Fn() -> Fut,
@@ -49,14 +58,14 @@ where
     let config = || WorldConfig { record: true, ..WorldConfig::default() };
     let first = record(sim::run(seed, config(), trial()))?;
     let second = record(sim::run(seed, config(), trial()))?;
-    Ok(compare(&first, &second))
+    Ok(Compared { events: first.events.len(), divergence: compare(&first, &second) })
 }
 
 /// Runs a scenario twice under one seed and names the first event that differs, if any.
 ///
 /// # Errors
 /// If a run left nothing to compare.
-pub fn diverge(scenario: &Scenario, seed: u64, planted: &[Bug]) -> Result<Option<Divergence>, String> {
+pub fn diverge(scenario: &Scenario, seed: u64, planted: &[Bug]) -> Result<Compared, String> {
     let scenario = Arc::new(scenario.clone());
     let planted = planted.to_vec();
     twice(seed, || {

@@ -14,10 +14,10 @@ use crate::world::history::{Entry, Op, Value};
 /// Nanoseconds in a millisecond.
 const MS: u64 = 1_000_000;
 
-/// What a run has left besides its verdict: the lines of its files.
+/// What a run has left besides its verdict: what its files are made of.
 pub struct Papers {
-    /// The history of the clients, one JSON value per line.
-    pub history: Vec<serde_json::Value>,
+    /// The history of the clients.
+    pub history: Vec<Entry>,
 }
 
 /// Judges a run.
@@ -28,9 +28,8 @@ pub(super) fn judge(scenario: &Scenario, seed: u64, run: Run<Testimony>) -> (Ver
     verdict.digest = run.stats.digest.to_string();
     match run.outcome {
         Ok(testimony) => {
-            let papers = Papers { history: testimony.history.iter().map(Entry::to_json).collect() };
-            weigh(scenario, testimony, &mut verdict);
-            (verdict, papers)
+            let history = weigh(scenario, testimony, &mut verdict);
+            (verdict, Papers { history })
         }
         Err(panic) => {
             panicked(&panic, &mut verdict);
@@ -44,7 +43,7 @@ fn panicked(panic: &Panic, verdict: &mut Verdict) {
     verdict.reason = format!("{panic} (at {} ms of the run)", panic.time_ns / MS);
 }
 
-fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) {
+fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> Vec<Entry> {
     let Testimony { findings, timeline, history, not_live } = testimony;
     count(&history, verdict);
     verdict.permitted_loss = findings.permitted.len() as u64;
@@ -83,6 +82,7 @@ fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) {
         verdict.reason = reason;
         verdict.outcome = verdict.outcome.max(Outcome::NotLive);
     }
+    history
 }
 
 fn count(history: &[Entry], verdict: &mut Verdict) {

@@ -22,7 +22,7 @@ use crate::io::sim::{self, WorldConfig};
 use crate::report::Verdict;
 use crate::report::verdict::Outcome;
 use crate::scenario::Scenario;
-pub use determinism::{Divergence, diverge};
+pub use determinism::{Compared, Divergence, diverge};
 pub use judge::Papers;
 
 /// How to run, beside scenario and seed.
@@ -50,7 +50,7 @@ pub type Runner = fn(&Scenario, u64, &RunOptions) -> Verdict;
 #[must_use]
 pub fn run_one(scenario: &Scenario, seed: u64, options: &RunOptions) -> Verdict {
     let started = Instant::now();
-    let (mut verdict, _) = once(scenario, seed, &options.plant);
+    let (mut verdict, papers) = once(scenario, seed, &options.plant);
     if options.check_determinism {
         let (second, _) = once(scenario, seed, &options.plant);
         if second.digest != verdict.digest {
@@ -60,7 +60,23 @@ pub fn run_one(scenario: &Scenario, seed: u64, options: &RunOptions) -> Verdict 
     }
     verdict.wall_ms = started.elapsed().as_millis() as u64;
     verdict.reproduce.clone_from(&options.reproduce);
+    leave_files(&mut verdict, &papers, options);
     verdict
+}
+
+/// Writes what the options ask for. A run whose files cannot be written is not passed over in silence.
+fn leave_files(verdict: &mut Verdict, papers: &Papers, options: &RunOptions) {
+    let Some(dir) = &options.out else { return };
+    if options.out_on_failure_only && verdict.outcome == Outcome::Pass {
+        return;
+    }
+    let event = |e: &crate::report::verdict::Event| serde_json::json!(e).to_string();
+    let timeline: Vec<_> = verdict.events.iter().map(event).collect();
+    let history: Vec<_> = papers.history.iter().map(|entry| entry.to_json().to_string()).collect();
+    if let Err(error) = crate::report::files::write_run(dir, verdict, &timeline, &history) {
+        tracing::error!(%error, dir = %dir.display(), "the files of the run could not be written");
+        verdict.reason = format!("the files of the run could not be written to {}: {error}", dir.display());
+    }
 }
 
 fn once(scenario: &Scenario, seed: u64, planted: &[Bug]) -> (Verdict, Papers) {

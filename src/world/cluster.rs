@@ -183,7 +183,7 @@ impl Cluster {
 async fn run_node(options: NodeOptions, watcher: Watcher) {
     let id = options.id;
     let probe = Probe::new(id, Arc::new(Observe(watcher.clone())));
-    if let Err(error) = Node::run(options, probe, shutdown_requested()).await {
+    if let Err(error) = Node::run(options, probe, shutdown_requested(), std::future::ready(())).await {
         tracing::warn!(node = %id, %error, "the broker's process ends");
     }
     watcher.node_down(id, false);

@@ -39,5 +39,6 @@ fn the_same_seed_gives_the_same_digest_in_two_processes_and_with_one_job_or_many
 #[test]
 fn diverge_finds_nothing_to_tell_of_a_scenario() {
     let found = ktrial::trial::diverge(&scenario("cluster/worker-crashes"), 11, &[]).expect("both runs record");
-    assert_eq!(found, None);
+    assert_eq!(found.divergence, None);
+    assert!(found.events > 1_000, "{} events are too few to mean anything", found.events);
 }

@@ -63,7 +63,8 @@ fn expect_divergence(leak: impl Fn(u64, u64) -> Option<u64> + Send + Sync + Clon
         let leak = leak.clone();
         chatter(move |n| leak(run, n))
     };
-    let divergence = twice(5, trial).expect("both runs record").expect("the leak makes the runs part");
+    let compared = twice(5, trial).expect("both runs record");
+    let divergence = compared.divergence.expect("the leak makes the runs part");
     assert!(divergence.common > 50, "the runs have a common past: {divergence:?}");
     assert_ne!(divergence.first, divergence.second);
     assert!(divergence.first.contains(" s #"), "the event is named: {}", divergence.first);
@@ -71,7 +72,8 @@ fn expect_divergence(leak: impl Fn(u64, u64) -> Option<u64> + Send + Sync + Clon
 
 #[test]
 fn without_a_leak_there_is_nothing_to_name() {
-    assert_eq!(twice(5, || chatter(|_| Some(0))), Ok(None));
+    let compared = twice(5, || chatter(|_| Some(0))).expect("both runs record");
+    assert_eq!(compared.divergence, None);
 }
 
 #[test]

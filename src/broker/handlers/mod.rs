@@ -34,7 +34,7 @@ impl Node {
         match request.api {
             ApiKey::Produce => self.produce(&request).await,
             ApiKey::Fetch => answer(&request, |r| self.fetch(r, version)).await,
-            ApiKey::ListOffsets => answer(&request, |r| self.list_offsets(r)).await,
+            ApiKey::ListOffsets => answer(&request, |r| self.list_offsets(r, version)).await,
             ApiKey::Metadata => answer(&request, |r| self.metadata(r, version)).await,
             ApiKey::InitProducerId => answer(&request, |r| self.init_producer_id(r)).await,
             ApiKey::CreateTopics => answer(&request, |r| self.forward_create_topics(r, version)).await,

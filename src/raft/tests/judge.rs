@@ -78,10 +78,10 @@ impl Judge {
             for b in &logs[i + 1..] {
                 let same = |x: &Batch, y: &Batch| (x.base, x.epoch) == (y.base, y.epoch);
                 let last = a.iter().zip(b.iter()).rposition(|(x, y)| same(x, y));
-                if let Some(last) = last {
-                    if a[..=last] != b[..=last] {
-                        return Err(format!("two logs agree in {:?} but not before it", a[last]));
-                    }
+                if let Some(last) = last
+                    && a[..=last] != b[..=last]
+                {
+                    return Err(format!("two logs agree in {:?} but not before it", a[last]));
                 }
             }
         }
