@@ -121,7 +121,7 @@ pub struct ServeArgs {
     /// The first broker's port for clients; the others follow
     #[arg(long, value_name = "P", default_value_t = 9092, value_parser = clap::value_parser!(u16).range(1..=64_436))]
     pub port: u16,
-    /// Where the brokers keep their logs [default: a fresh temporary directory, which is printed]
+    /// Where the brokers keep their logs [default: a fresh temporary directory]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Configuration of every broker, under Kafka's keys; may be repeated
