@@ -297,10 +297,9 @@ impl RaftCore {
     }
     fn on_unanswered(&mut self, now: Now, peer: BrokerId) {
         self.peers.back_off(peer, now);
-        if let Some(voter) = self.role.leading_mut().and_then(|l| l.voters.get_mut(&peer)) {
-            if !voter.acknowledged {
-                voter.announce_at = now.mono_ns;
-            }
+        let voter = self.role.leading_mut().and_then(|l| l.voters.get_mut(&peer));
+        if let Some(voter) = voter.filter(|voter| !voter.acknowledged) {
+            voter.announce_at = now.mono_ns;
         }
     }
     fn on_synced(&mut self, now: Now, generation: u64, end: Offset, out: &mut Vec<Output>) {

@@ -138,12 +138,12 @@ impl RaftCore {
             }
             None => max,
         };
-        if let Role::Follower(follower) = &mut self.role {
-            if follower.leader == leader {
-                follower.fetch_deadline = now.after_ms(backoff_ms);
-                // Nobody leads any more: others may have our pre-vote.
-                follower.has_fetched = false;
-            }
+        if let Role::Follower(follower) = &mut self.role
+            && follower.leader == leader
+        {
+            follower.fetch_deadline = now.after_ms(backoff_ms);
+            // Nobody leads any more: others may have our pre-vote.
+            follower.has_fetched = false;
         }
     }
 
@@ -199,12 +199,13 @@ impl RaftCore {
     pub(super) fn on_own_vote_durable(&mut self, now: Now, out: &mut Vec<Output>) {
         let fresh = self.election_deadline(now);
         let (me, storing) = (self.me, self.is_storing());
-        if let Role::Candidate(c) = &mut self.role {
-            if !storing && !c.tally.answered(me) {
-                // Only now the votes are asked for: the time that the disk took is not the voters'.
-                c.deadline = fresh;
-                self.on_vote_answer(now, me, true, out);
-            }
+        if let Role::Candidate(c) = &mut self.role
+            && !storing
+            && !c.tally.answered(me)
+        {
+            // Only now the votes are asked for: the time that the disk took is not the voters'.
+            c.deadline = fresh;
+            self.on_vote_answer(now, me, true, out);
         }
     }
     fn count_votes(&mut self, now: Now, out: &mut Vec<Output>) {

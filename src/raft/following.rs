@@ -112,10 +112,10 @@ impl RaftCore {
     /// Appended or synced while following: a slow disk is no reason to leave the leader.
     pub(super) fn on_followed_log_moved(&mut self, now: Now, out: &mut Vec<Output>) {
         let fetch_deadline = now.after_ms(self.config.fetch_timeout_ms);
-        if let Role::Follower(follower) = &mut self.role {
-            if follower.has_fetched {
-                follower.fetch_deadline = fetch_deadline;
-            }
+        if let Role::Follower(follower) = &mut self.role
+            && follower.has_fetched
+        {
+            follower.fetch_deadline = fetch_deadline;
         }
         self.follow_high_watermark(out);
     }

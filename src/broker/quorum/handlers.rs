@@ -124,7 +124,7 @@ impl Quorum {
         let receiver = {
             let mut shell = self.shell.lock();
             let receiver = shell.ask(clock::now(), request);
-            self.rearm_if_earlier(&mut shell);
+            self.rearm_if_earlier(&shell);
             receiver
         };
         let answered = receiver.await.ok()?;

@@ -127,11 +127,11 @@ impl CommittedReader {
                 self.leading = None;
                 return Found::Event(QuorumEvent::NotLeading { epoch });
             }
-        } else if let Some((epoch, epoch_start)) = shell.leading {
-            if self.position >= epoch_start {
-                self.leading = Some(epoch);
-                return Found::Event(QuorumEvent::Leading { epoch, epoch_start });
-            }
+        } else if let Some((epoch, epoch_start)) = shell.leading
+            && self.position >= epoch_start
+        {
+            self.leading = Some(epoch);
+            return Found::Event(QuorumEvent::Leading { epoch, epoch_start });
         }
         if self.quorum.failure.borrow().is_some() {
             return Found::Nothing;
