@@ -297,9 +297,8 @@ impl RaftCore {
     }
     fn on_unanswered(&mut self, now: Now, peer: BrokerId) {
         self.peers.back_off(peer, now);
-        if let Some(voter) = self.role.leading_mut().and_then(|l| l.voters.get_mut(&peer))
-            && !voter.acknowledged
-        {
+        let voter = self.role.leading_mut().and_then(|l| l.voters.get_mut(&peer));
+        if let Some(voter) = voter.filter(|voter| !voter.acknowledged) {
             voter.announce_at = now.mono_ns;
         }
     }

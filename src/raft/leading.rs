@@ -184,9 +184,8 @@ impl RaftCore {
     pub(super) fn serve_waiting(&mut self, out: &mut Vec<Output>) {
         let Some(leader) = self.role.leading_mut() else { return };
         for waiting in std::mem::take(&mut leader.waiting) {
-            if !self.serve(waiting.token, &waiting.fetch, out)
-                && let Some(leader) = self.role.leading_mut()
-            {
+            let served = self.serve(waiting.token, &waiting.fetch, out);
+            if let Some(leader) = self.role.leading_mut().filter(|_| !served) {
                 leader.waiting.push(waiting);
             }
         }

@@ -27,6 +27,10 @@ pub(super) struct Weather {
 
 pub(super) const FAIR: Weather = Weather { loss: 0, duplicates: 0, delay_ms: 2, disk_ms: 2 };
 
+/// More than any quorum has to do, however short the delays.
+const STEPS: u64 = 2_000;
+const STEPS_PER_MS: u64 = 2;
+
 enum Event {
     Request {
         from: BrokerId,
@@ -211,7 +215,12 @@ impl World {
     /// Lets `ms` milliseconds pass.
     pub(super) fn run(&mut self, ms: u64) -> Verdict {
         let until = self.now + ms * NANOS_PER_MS;
+        let mut happened = 0;
         loop {
+            happened += 1;
+            if happened > STEPS + ms * STEPS_PER_MS {
+                return Err(format!("more than {happened} things happen in {ms} ms: somebody spins"));
+            }
             let due = |(id, node): (&BrokerId, &Node)| Some((node.core.as_ref()?.next_deadline()?, *id));
             let wake = self.nodes.iter().filter_map(due).min();
             let event = self.events.first_key_value().map(|(&key, _)| key);
