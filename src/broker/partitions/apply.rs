@@ -1,61 +1,36 @@
 //! Committed metadata: which partitions are here, who leads them, who may be in sync. Never waits for a disk.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Partitions;
 use super::partition::Partition;
-use crate::base::{BrokerEpoch, BrokerId, TopicId};
+use crate::base::{BrokerId, TopicId};
 use crate::controller::image::{self, Changes, ConfigResource, Image, Topic};
 use crate::replica::{BrokerLiveness, PartitionState, ReplicaConfig};
 
-/// Holds metadata back until it reaches this broker's own registration.
-#[derive(Debug, Default)]
-pub(super) struct Gate {
-    open: bool,
-}
-
 impl Partitions {
-    /// Under which epoch this broker is registered now; its fetches and ISR changes carry it.
-    pub fn set_broker_epoch(&self, epoch: BrokerEpoch) {
-        let mut gate = self.gate.lock();
-        self.shared.set_broker_epoch(epoch);
-        let image = self.shared.image.read().clone();
-        self.open_gate(&mut gate, &image);
-    }
-    /// Takes in `image`, of which `changes` differ from the one before.
+    /// Takes in `image`, of which `changes` differ from the one before. The first call looks at the whole image and
+    /// removes logs that no longer belong here.
     ///
-    /// Nothing happens until an image holds this broker's registration under the epoch that
-    /// [`Self::set_broker_epoch`] has named; then all of that image is taken in at once, and logs that no longer
-    /// belong here are removed. What a starting broker replays from before that tells of an earlier life, when it may
-    /// have led what another leads by now, and when topics whose logs it holds were not yet created.
+    /// A broker that starts must not apply metadata from before its own registration: it might take itself for the
+    /// leader that it was in an earlier life.
     pub fn apply(&self, image: &Image, changes: &Changes) {
-        let mut gate = self.gate.lock();
         *self.shared.image.write() = image.clone();
-        if gate.open {
-            self.apply_changes(image, changes);
+        if self.applied.swap(true, Ordering::Relaxed) {
+            self.apply_brokers(image, changes.brokers.iter().copied());
+            changes.removed_topics.keys().for_each(|id| self.remove_topic(*id));
+            self.apply_configs(image, changes);
+            for (id, index) in &changes.partitions {
+                if let Some(topic) = image.topic_by_id(*id) {
+                    self.apply_partition(image, topic, *index);
+                }
+            }
         } else {
-            self.open_gate(&mut gate, image);
-        }
-    }
-    fn open_gate(&self, gate: &mut Gate, image: &Image) {
-        let registered = image.broker(self.shared.config.id).is_some_and(|b| b.epoch == self.shared.broker_epoch());
-        if gate.open || !registered {
-            return;
-        }
-        gate.open = true;
-        self.apply_brokers(image, image.brokers().map(|b| b.id));
-        self.remove_strays(image);
-        for topic in image.topics() {
-            topic.indexed().for_each(|(index, _)| self.apply_partition(image, topic, index));
-        }
-    }
-    fn apply_changes(&self, image: &Image, changes: &Changes) {
-        self.apply_brokers(image, changes.brokers.iter().copied());
-        changes.removed_topics.keys().for_each(|id| self.remove_topic(*id));
-        self.apply_configs(image, changes);
-        for (id, index) in &changes.partitions {
-            if let Some(topic) = image.topic_by_id(*id) {
-                self.apply_partition(image, topic, *index);
+            self.apply_brokers(image, image.brokers().map(|b| b.id));
+            self.remove_strays(image);
+            for topic in image.topics() {
+                (0..).zip(&topic.partitions).for_each(|(index, _)| self.apply_partition(image, topic, index));
             }
         }
     }

@@ -5,7 +5,7 @@
 //! | | |
 //! |---|---|
 //! | [`Partitions::start`] | opens the log directory |
-//! | [`Partitions::set_broker_epoch`], [`Partitions::apply`] | take registration and committed metadata in |
+//! | [`Partitions::apply`] | takes committed metadata in |
 //! | [`Partitions::produce`], [`Partitions::fetch`] | with everything that waits |
 //! | [`Partitions::list_offset`], [`Partitions::offset_for_leader_epoch`] | |
 //! | [`Partitions::failed`] | tells when the log directory is lost |
@@ -32,15 +32,15 @@ mod upkeep;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use kafka_protocol::ResponseError;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 
 pub use self::api::{
     BoxFuture, ControllerRpc, FetchPartition, FetchResult, FetchSpec, Fetcher, OffsetAnswer, OffsetQuery,
     PartitionView, ProduceOutcome, ProducePartition, Role, TopicRef,
 };
-use self::apply::Gate;
 pub use self::config::PartitionsConfig;
 use self::directory::Directory;
 use self::logs::Logs;
@@ -57,7 +57,8 @@ pub struct Partitions {
     shared: Arc<Shared>,
     directory: Arc<RwLock<Directory>>,
     logs: Arc<Logs>,
-    gate: Arc<Mutex<Gate>>,
+    /// True once metadata has come in.
+    applied: Arc<AtomicBool>,
 }
 
 impl Partitions {
@@ -83,11 +84,15 @@ impl Partitions {
             shared: shared.clone(),
             directory: Arc::new(RwLock::new(directory)),
             logs: Arc::new(logs),
-            gate: Arc::default(),
+            applied: Arc::new(AtomicBool::new(false)),
         };
         tasks.spawn("alter-partition", isr::run(shared, controller));
         partitions.start_upkeep(tasks);
         Ok((partitions, clean))
+    }
+    /// Under which epoch this broker is registered now; its fetches and ISR changes carry it.
+    pub fn set_broker_epoch(&self, epoch: BrokerEpoch) {
+        self.shared.set_broker_epoch(epoch);
     }
     /// Plain snapshots of all local replicas.
     #[must_use]

@@ -94,17 +94,9 @@ async fn broker(cluster: Cluster, id: i32) {
     let (partitions, clean) = Partitions::start(config(id), disk, probe, Arc::new(cluster.clone()), &mut tasks)
         .await
         .expect("a log directory");
-    let epoch = cluster.register(id);
-    // As in a real node, everything since the beginning is replayed, and the answer to the registration comes at some
-    // moment in between.
-    let mut seen = 0;
-    while let Some((image, changes)) = cluster.next(&mut seen) {
-        partitions.apply(&image, &changes);
-        if seen % 2 == 1 {
-            partitions.set_broker_epoch(epoch);
-        }
-    }
+    let (epoch, mut seen, image) = cluster.register(id);
     partitions.set_broker_epoch(epoch);
+    partitions.apply(&image, &Changes::default());
     let listener = net::Listener::bind(&id.to_string(), 9092).expect("the port is free");
     serve(listener, ListenerKind::Broker, Arc::new(Serving(partitions.clone())), &mut tasks);
     {
@@ -150,7 +142,7 @@ impl Cluster {
         table.history.push((table.image.clone(), changes));
         self.news.notify_waiters();
     }
-    fn register(&self, id: i32) -> BrokerEpoch {
+    fn register(&self, id: i32) -> (BrokerEpoch, usize, Image) {
         let epoch = BrokerEpoch(self.table.lock().offset);
         let host: Arc<str> = id.to_string().into();
         let endpoint = EndPoint { name: "PLAINTEXT".into(), host, port: 9092, security_protocol: 0 };
@@ -162,7 +154,8 @@ impl Cluster {
             fenced: false,
             ..RegisterBrokerRecord::default()
         })]);
-        epoch
+        let table = self.table.lock();
+        (epoch, table.history.len(), table.image.clone())
     }
     fn next(&self, seen: &mut usize) -> Option<(Image, Changes)> {
         let news = self.table.lock().history.get(*seen).cloned()?;

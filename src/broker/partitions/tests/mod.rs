@@ -231,25 +231,3 @@ fn a_follower_that_lost_its_unsynced_log_fetches_it_again() {
         assert_eq!(cluster.isr(topic), [1, 2, 3]);
     });
 }
-
-#[test]
-fn a_broker_that_starts_does_not_resume_a_leadership_of_its_earlier_life() {
-    tell(|cluster| async move {
-        let topic = cluster.create_topic("orders", 1);
-        sleep_ms(100).await;
-        produce_ok(&cluster, 1, topic, "a").await;
-        cluster.world.crash(cluster.host(1));
-        cluster.elect(topic, 2, &[2, 3]);
-        sleep_ms(100).await;
-        produce_ok(&cluster, 2, topic, "b").await;
-        let lives = cluster.table.lock().events.len();
-        cluster.world.start(cluster.host(1)).await;
-        sleep_ms(3_000).await;
-        assert_eq!(log_of(&cluster, 1).await, ["a", "b"]);
-        let table = cluster.table.lock();
-        let leads = |e: &(BrokerId, Event)| matches!(e, (BrokerId(1), Event::LeaderStarted { .. }));
-        assert!(!table.events[lives..].iter().any(leads), "replayed metadata is history");
-        let removed = |e: &(BrokerId, Event)| matches!(e.1, Event::LogRemoved { .. });
-        assert!(!table.events.iter().any(removed), "a topic is no stray because it was created later");
-    });
-}
