@@ -4,10 +4,20 @@
 //! No stricter: a replica that a storage fault hit is passed over until its new incarnation has registered, because
 //! only then can the controller know (KIP-966's unclean shutdown).
 
-use super::ground::Partition;
+use super::ground::{Ground, Partition};
 use super::verdict::Findings;
-use crate::base::TopicPartition;
+use crate::base::{BrokerId, TopicPartition};
 use crate::broker::probe::Event;
+
+/// Must see the event before the ground takes it in. A replica that is assigned keeps its log, whatever happens: only
+/// a deleted or moved partition may take it away.
+pub(super) fn check_removal(node: BrokerId, event: &Event, ground: &Ground, out: &mut Findings) {
+    let Event::LogRemoved { tp } = event else { return };
+    let Some(facts) = ground.partition(tp).and_then(Partition::latest) else { return };
+    if facts.replicas.contains(&node) {
+        out.report("LCC", None, format!("{tp}: broker {node} removed the log of a partition that it is assigned to"));
+    }
+}
 
 pub(super) fn check(tp: &TopicPartition, event: &Event, p: &Partition, out: &mut Findings) {
     let matters = matches!(event, Event::PartitionChanged { .. } | Event::HighWatermark { leading: true, .. });

@@ -90,6 +90,7 @@ impl Court {
         self.metadata.observe(node, event, &self.quorum, &mut self.findings);
         let grown = self.quorum.observe(node, event, &mut self.findings);
         self.raft_commit.observe(node, event, grown, &self.quorum, &mut self.findings);
+        candidate_completeness::check_removal(node, event, &self.ground, &mut self.findings);
         let touched = self.ground.observe(node, event);
         self.controller.observe(node, event, &mut self.findings);
         if let Some(tp) = touched {

@@ -165,6 +165,16 @@ fn lcc_passes_over_a_power_cut_replica_until_its_new_incarnation_has_registered(
 }
 
 #[test]
+fn lcc_names_a_log_that_vanished_from_a_replica_but_not_that_of_a_deleted_partition() {
+    let mut s = Story::healthy();
+    s.tell(1, Event::PartitionRemoved { tp: tp(), offset: Offset(20) })
+        .tell(3, Event::LogRemoved { tp: tp() })
+        .accepts();
+    let mut s = Story::healthy();
+    s.tell(3, Event::LogRemoved { tp: tp() }).violates("LCC");
+}
+
+#[test]
 fn lm_names_two_replicas_that_differ_below_both_high_watermarks() {
     let mut s = Story::new();
     for (node, crc) in [(1, 100), (2, 999)] {
