@@ -127,9 +127,27 @@ fn clocks_threads_and_runtime_only_inside_io() {
         "only io may read clocks, start threads or draw unseeded randomness",
     );
     forbid(
-        &["tokio::time", "tokio::net", "tokio::fs", "tokio::spawn", "tokio::task::spawn", "std::fs", "std::net"],
+        &[
+            "tokio::time",
+            "tokio::net",
+            "tokio::fs",
+            "tokio::spawn",
+            "tokio::task::spawn",
+            "std::fs",
+            "std::net::Tcp",
+            "std::net::Udp",
+        ],
         |p| matches!(room(p), "io" | "cli" | "report" | "main") || is_test_file(p),
         "only io may touch the runtime, files or sockets",
+    );
+}
+
+#[test]
+fn nothing_draws_from_tokios_own_randomness() {
+    forbid(
+        &["sync::watch", "sync::{oneshot, watch}", "sync::{Notify, watch}"],
+        |p| matches!(room(p), "cli"),
+        "tokio's watch wakes its waiters in an order that no seed decides; use io::watch",
     );
 }
 
@@ -145,7 +163,7 @@ fn both_builds_share_every_line_outside_io() {
 #[test]
 fn cores_are_pure() {
     forbid(
-        &["async ", ".await", "Mutex", "RwLock", "crate::io"],
+        &["async fn", "async move", ".await;", ".await?", "Mutex", "RwLock", "crate::io"],
         |p| !CORES.contains(&room(p)) || is_test_file(p),
         "cores have no async, locks or I/O",
     );

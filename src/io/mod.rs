@@ -17,6 +17,7 @@ use real as backing;
 use sim as backing;
 
 mod timing;
+pub mod watch;
 
 /// Opens the random stream called `name` of this node's present life.
 ///

@@ -23,7 +23,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 pub use reader::{CommittedBatch, CommittedReader, LeaderWatch, QuorumEvent};
 
@@ -35,7 +35,7 @@ use super::probe::Probe;
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicId};
 use crate::io::disk::Disk;
 use crate::io::task::TaskSet;
-use crate::io::{clock, rng, time};
+use crate::io::{clock, rng, time, watch};
 use crate::log::LogConfig;
 use crate::log::recovery::{self, OpenOptions};
 use crate::log::writer::{Completion, LogHandle};
@@ -195,7 +195,11 @@ impl Quorum {
     pub async fn shutdown(&self, patience: Duration) {
         let mut news = self.news.clone();
         self.feed(Input::Shutdown);
-        let quiet = async { while !self.shell.lock().core.is_quiet() && news.changed().await.is_ok() {} };
+        let quiet = async {
+            while !self.shell.lock().core.is_quiet() {
+                news.changed().await;
+            }
+        };
         // Who has not heard of it finds out by a timeout of its own.
         time::timeout(patience, quiet).await.ok();
     }
@@ -208,8 +212,12 @@ impl Quorum {
     /// and says why. The process has to end then.
     pub async fn failed(&self) -> String {
         let mut failure = self.failure.clone();
-        let reason = failure.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
-        reason.map_or_else(|| "the quorum is gone".to_owned(), |reason| reason.to_string())
+        loop {
+            if let Some(reason) = failure.borrow().as_deref() {
+                return reason.to_owned();
+            }
+            failure.changed().await;
+        }
     }
 
     fn feed(&self, input: Input) {

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
-
 use super::{Quorum, encode};
 use crate::base::{BrokerId, LeaderEpoch, Offset};
+use crate::io::watch;
 use crate::log::batch::BatchView;
 use crate::raft::Leadership;
 use crate::wire::records::MetadataRecord;
@@ -62,13 +61,10 @@ impl LeaderWatch {
         leadership.mark_unchanged();
         Self(leadership)
     }
-    /// Waits until leader or epoch are others than when this was last asked, or made. If the quorum is gone, nothing
-    /// comes any more.
+    /// Waits until leader or epoch are others than when this was last asked, or made.
     pub async fn changed(&mut self) -> (Option<BrokerId>, LeaderEpoch) {
-        if self.0.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        let Leadership { leader, epoch } = *self.0.borrow_and_update();
+        self.0.changed().await;
+        let Leadership { leader, epoch } = *self.0.borrow();
         (leader, epoch)
     }
 }
@@ -115,9 +111,7 @@ impl CommittedReader {
                 },
                 Found::Nothing => {}
             }
-            if self.news.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            self.news.changed().await;
         }
     }
     fn look(&mut self) -> Found {

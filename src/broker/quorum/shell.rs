@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::batches::Batches;
 use super::election_file::StoreBox;
@@ -13,6 +13,7 @@ use super::encode;
 use super::peer::Mailbox;
 use crate::base::{BrokerId, LeaderEpoch, Now, Offset};
 use crate::broker::probe::{Event, Probe, RaftRole};
+use crate::io::watch;
 use crate::log::writer::{Completion, LogHandle, Op};
 use crate::raft::{Batch, Body, Content, Input, Leadership, Output, RaftCore, Reply, Request, RoleKind, Token};
 
@@ -231,7 +232,7 @@ impl Shell {
     pub(super) fn fail(&mut self, reason: &str) {
         if self.failure.borrow().is_none() {
             tracing::error!(reason, "the quorum node stops");
-            self.failure.send_replace(Some(reason.into()));
+            self.failure.send_modify(|failure| *failure = Some(reason.into()));
         }
         self.leading = None;
         self.waiting.clear();
