@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ktrial::io::sim::World;
@@ -80,7 +80,7 @@ fn without_a_leak_there_is_nothing_to_name() {
 fn an_extra_random_draw_is_named() {
     expect_divergence(|run, n| {
         if run == 1 && n == 100 {
-            let _: u64 = madsim::rand::random();
+            ktrial::io::rng("stray").next_u64();
         }
         Some(0)
     });
@@ -115,13 +115,20 @@ mod foreign {
 
 #[test]
 fn the_wall_clock_is_named() {
-    // Reading the machine's uptime is a clock that no simulator intercepts.
-    expect_divergence(|_, n| {
-        let uptime = std::fs::read_to_string("/proc/uptime").expect("the uptime");
-        let ticking: u64 = uptime.bytes().filter(u8::is_ascii_digit).fold(0, |a, d| a * 10 + u64::from(d - b'0'));
-        // The uptime ticks every 10 ms of real time: wait until it has, so that the runs differ for sure.
-        Some(if n == 100 { ticking % 10_000 + 1 } else { 0 })
+    // A thread outside the world copies real time into memory: a clock that no simulator intercepts.
+    let clock = Arc::new(AtomicU64::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    let (ticking, stopped) = (clock.clone(), stop.clone());
+    let ticker = std::thread::spawn(move || {
+        let started = std::time::Instant::now();
+        while !stopped.load(Ordering::SeqCst) {
+            ticking.store(started.elapsed().as_micros() as u64, Ordering::SeqCst);
+            std::thread::yield_now();
+        }
     });
+    expect_divergence(move |_, n| Some(if n >= 100 { clock.load(Ordering::SeqCst) % 1_000 + 1 } else { 0 }));
+    stop.store(true, Ordering::SeqCst);
+    ticker.join().expect("the clock stops");
 }
 
 #[test]

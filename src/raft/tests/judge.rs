@@ -19,12 +19,14 @@ pub(super) struct Judge {
 pub(super) type Verdict = Result<(), String>;
 
 impl Judge {
-    /// At most one leader per epoch, ever; it holds all that is committed.
+    /// At most one leader per epoch, ever; it holds all that was committed in epochs before its own. One that learns late
+    /// of an election that others have outrun is fenced, not complete.
     pub(super) fn leads(&mut self, node: BrokerId, life: u32, epoch: LeaderEpoch, log: &[Batch]) -> Verdict {
         if let Some(other) = self.leaders.insert(epoch, (node, life)) {
             return Err(format!("epoch {epoch} is led by {other:?} and by {:?}", (node, life)));
         }
-        if log.get(..self.committed.len()) != Some(&self.committed[..]) {
+        let outrun = self.committed.last().is_some_and(|last| last.epoch > epoch);
+        if !outrun && log.get(..self.committed.len()) != Some(&self.committed[..]) {
             return Err(format!("leader {node} of epoch {epoch} lacks committed records"));
         }
         Ok(())
