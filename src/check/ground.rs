@@ -39,8 +39,17 @@ impl Replica {
     /// The batch that starts at `offset`.
     #[must_use]
     pub fn batch_at(&self, offset: Offset) -> Option<&BatchMark> {
-        let i = self.batches.partition_point(|b| b.base < offset);
-        self.batches.get(i).filter(|b| b.base == offset)
+        batch_at(&self.batches, offset)
+    }
+    /// Moves the known agreement with the committed log forward as far as it goes.
+    fn advance_agreement(&mut self, committed: &[BatchMark]) {
+        self.agreed = self.agreed.max(self.start);
+        while let (Some(theirs), Some(ours)) = (batch_at(committed, self.agreed), self.batch_at(self.agreed)) {
+            if ours != theirs {
+                break;
+            }
+            self.agreed = ours.next;
+        }
     }
     fn truncate(&mut self, to: Offset, start: Offset) {
         let keep = self.batches.partition_point(|b| b.next <= to);
@@ -92,22 +101,6 @@ impl Partition {
     pub fn latest(&self) -> Option<&PartitionFacts> {
         self.facts.as_ref().map(|(_, f)| f)
     }
-    fn committed_at(&self, offset: Offset) -> Option<&BatchMark> {
-        let i = self.committed.partition_point(|b| b.base < offset);
-        self.committed.get(i).filter(|b| b.base == offset)
-    }
-    /// Moves each replica's known agreement with the committed log forward as far as it goes.
-    fn advance_agreement(&mut self, node: BrokerId) {
-        let Some(mut replica) = self.replicas.remove(&node) else { return };
-        replica.agreed = replica.agreed.max(replica.start);
-        while let (Some(ours), Some(theirs)) = (replica.batch_at(replica.agreed), self.committed_at(replica.agreed)) {
-            if ours != theirs {
-                break;
-            }
-            replica.agreed = ours.next;
-        }
-        self.replicas.insert(node, replica);
-    }
     /// True if `replica` holds everything that was committed and is still retained by it.
     #[must_use]
     pub fn is_complete(&self, replica: &Replica) -> bool {
@@ -127,9 +120,8 @@ impl Partition {
         let new: Vec<_> = leader.batches[from..].iter().take_while(|b| b.next <= high_watermark).copied().collect();
         self.committed.extend(new);
         self.true_hw = self.committed.last().map_or(self.true_hw, |b| b.next);
-        let nodes: Vec<_> = self.replicas.keys().copied().collect();
-        for n in nodes {
-            self.advance_agreement(n);
+        for replica in self.replicas.values_mut() {
+            replica.advance_agreement(&self.committed);
         }
     }
     fn decide(&mut self, offset: Offset, facts: &PartitionFacts) {
@@ -145,6 +137,17 @@ impl Partition {
             self.true_hw = self.true_hw.min(kept);
         }
         self.facts = Some((offset, facts.clone()));
+    }
+}
+
+/// The batch that starts at `offset`; it is nearly always the last one or not there yet.
+fn batch_at(batches: &[BatchMark], offset: Offset) -> Option<&BatchMark> {
+    match batches.last() {
+        Some(last) if last.base > offset => {
+            let i = batches.partition_point(|b| b.base < offset);
+            Some(&batches[i]).filter(|b| b.base == offset)
+        }
+        last => last.filter(|b| b.base == offset),
     }
 }
 
@@ -239,7 +242,7 @@ impl Ground {
             Event::HighWatermark { high_watermark, .. } => replica.high_watermark = *high_watermark,
             _ => {}
         }
-        partition.advance_agreement(node);
+        replica.advance_agreement(&partition.committed);
         if let Event::HighWatermark { leading: true, epoch, high_watermark, .. } = event {
             partition.expose(node, *epoch, *high_watermark);
         }

@@ -15,7 +15,8 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 /// The API versions of a broker.
@@ -39,10 +40,33 @@ struct Pipe {
     versions: Option<Versions>,
 }
 
+/// Remembers that the connection has something to do, and wakes the owner: so that an owner of many connections polls only
+/// those that can go on.
+#[derive(Default)]
+struct Doorbell {
+    rung: AtomicBool,
+    owner: Mutex<Option<Waker>>,
+}
+
+impl Wake for Doorbell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        if let Some(owner) = &*self.owner.lock() {
+            owner.wake_by_ref();
+        }
+    }
+}
+
 /// A connection that is being made, or is up.
 pub(super) struct Link {
     driver: Pin<Box<dyn Future<Output = io::Result<()>> + Send>>,
     pipe: Arc<Mutex<Pipe>>,
+    bell: Arc<Doorbell>,
+    /// Rings the bell.
+    waker: Waker,
 }
 
 impl Link {
@@ -51,11 +75,14 @@ impl Link {
         let pipe = Arc::new(Mutex::new(Pipe::default()));
         let answer_within = Duration::from_millis(cfg.request_timeout_ms);
         let driver = Box::pin(drive(address.clone(), cfg.client_id.clone(), setup, answer_within, pipe.clone()));
-        Self { driver, pipe }
+        let bell = Arc::new(Doorbell { rung: AtomicBool::new(true), owner: Mutex::default() });
+        let waker = Waker::from(bell.clone());
+        Self { driver, pipe, bell, waker }
     }
     /// Queues a frame; the next [`Self::poll`] writes it.
     pub fn send(&self, frame: Bytes) {
         self.pipe.lock().outbox.push_back(frame);
+        self.bell.rung.store(true, Ordering::Release);
     }
     /// The next frame that arrived.
     pub fn receive(&self) -> Option<ResponseFrame> {
@@ -67,7 +94,16 @@ impl Link {
     }
     /// Makes progress; false once the connection is dead.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        match self.driver.as_mut().poll(cx) {
+        {
+            let mut owner = self.bell.owner.lock();
+            if !owner.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+                *owner = Some(cx.waker().clone());
+            }
+        }
+        if !self.bell.rung.swap(false, Ordering::AcqRel) {
+            return true;
+        }
+        match self.driver.as_mut().poll(&mut Context::from_waker(&self.waker)) {
             Poll::Pending => true,
             Poll::Ready(end) => {
                 tracing::debug!(?end, "connection ended");

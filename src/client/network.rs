@@ -69,6 +69,7 @@ enum State {
 struct Node<T> {
     address: (String, u16),
     state: State,
+    /// In the order of sending, which is that of their deadlines.
     in_flight: VecDeque<InFlight<T>>,
     /// Connections in a row that failed before they were up.
     failures: u32,
@@ -170,14 +171,18 @@ impl<T> NetworkClient<T> {
     }
 
     /// Drives every connection: writes what waits, takes in what arrived, closes what timed out. The context's waker is told of
-    /// answers, but not of deadlines: see [`Self::next_deadline_ns`].
-    pub fn poll(&mut self, cx: &mut Context<'_>, now: Now, events: &mut Vec<Event<T>>) {
+    /// answers, but not of deadlines: see [`Self::next_deadline_ns`]. True if there are events or a connection came up: then more
+    /// may be sent than before.
+    pub fn poll(&mut self, cx: &mut Context<'_>, now: Now, events: &mut Vec<Event<T>>) -> bool {
+        let mut came_up = false;
         for (id, node) in &mut self.nodes {
             if matches!(node.state, State::Idle) {
                 continue;
             }
+            let was_up = matches!(node.state, State::Up(..));
             let alive = node.poll(*id, cx, events);
-            let overdue = node.in_flight.iter().any(|r| r.deadline_ns <= now.mono_ns);
+            came_up |= !was_up && matches!(node.state, State::Up(..));
+            let overdue = node.in_flight.front().is_some_and(|r| r.deadline_ns <= now.mono_ns);
             if overdue || !alive {
                 let (base, max) = (self.cfg.reconnect_backoff_ms, self.cfg.reconnect_backoff_max_ms);
                 let pause = exponential_backoff_ms(base, max, node.failures, &mut self.rng);
@@ -186,10 +191,11 @@ impl<T> NetworkClient<T> {
                 events.push(Event::Disconnected);
             }
         }
+        came_up || !events.is_empty()
     }
     /// The earliest deadline of an unanswered request, in monotonic nanoseconds.
     pub fn next_deadline_ns(&self) -> Option<u64> {
-        self.nodes.values().flat_map(|n| n.in_flight.iter()).map(|r| r.deadline_ns).min()
+        self.nodes.values().filter_map(|n| n.in_flight.front()).map(|r| r.deadline_ns).min()
     }
 
     /// True once after something was sent or a connection begun: then [`Self::poll`] must be called.

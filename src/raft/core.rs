@@ -432,12 +432,13 @@ impl RaftCore {
             out.push(Output::HighWatermark { high_watermark: to });
         }
     }
+    /// A role in an epoch that is not yet durable is nobody's business: after a power cut it would be taken back.
     pub(super) fn report_role(&mut self, out: &mut Vec<Output>) {
         let Leadership { leader, epoch } = self.leadership();
         let now = (self.role.kind(), epoch, leader);
         if self.reported != Some(now) {
             self.reported = Some(now);
-            out.push(Output::RoleChanged { role: now.0, epoch, leader });
+            self.emit(Output::RoleChanged { role: now.0, epoch, leader }, out);
         }
     }
     pub(super) fn fail(&mut self, reason: String, out: &mut Vec<Output>) {

@@ -70,10 +70,7 @@ fn leave_files(verdict: &mut Verdict, papers: &Papers, options: &RunOptions) {
     if options.out_on_failure_only && verdict.outcome == Outcome::Pass {
         return;
     }
-    let event = |e: &crate::report::verdict::Event| serde_json::json!(e).to_string();
-    let timeline: Vec<_> = verdict.events.iter().map(event).collect();
-    let history: Vec<_> = papers.history.iter().map(|entry| entry.to_json().to_string()).collect();
-    if let Err(error) = crate::report::files::write_run(dir, verdict, &timeline, &history) {
+    if let Err(error) = crate::report::files::write_run(dir, verdict, &verdict.events, &papers.history) {
         tracing::error!(%error, dir = %dir.display(), "the files of the run could not be written");
         verdict.reason = format!("the files of the run could not be written to {}: {error}", dir.display());
     }

@@ -4,7 +4,7 @@
 //! copy. Chunks with several frames are cut without a copy as well; only a frame spread over chunks is joined.
 
 use crate::io::net::Reader;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io;
 
@@ -51,21 +51,23 @@ impl FrameBuffer {
         if front.len() < PREFIX + len {
             return Ok(Some(self.join(len)));
         }
-        let mut frame = front.split_to(PREFIX + len);
-        if front.is_empty() {
-            self.chunks.pop_front();
-        }
-        Ok(Some(frame.split_off(PREFIX)))
+        let mut frame = if front.len() == PREFIX + len {
+            self.chunks.pop_front().expect("it was looked at")
+        } else {
+            front.split_to(PREFIX + len)
+        };
+        frame.advance(PREFIX);
+        Ok(Some(frame))
     }
 
     fn frame_len(&self) -> io::Result<Option<usize>> {
         if self.buffered < PREFIX {
             return Ok(None);
         }
-        let mut prefix = [0; PREFIX];
-        let bytes = self.chunks.iter().flat_map(|c| c.iter());
-        prefix.iter_mut().zip(bytes).for_each(|(p, b)| *p = *b);
-        let claimed = i32::from_be_bytes(prefix);
+        let claimed = i32::from_be_bytes(match self.chunks[0].first_chunk() {
+            Some(prefix) => *prefix,
+            None => self.scattered_prefix(),
+        });
         match usize::try_from(claimed).ok().filter(|n| *n <= self.max_frame) {
             Some(len) => Ok(Some(len)),
             None => {
@@ -74,6 +76,13 @@ impl FrameBuffer {
                 Err(io::Error::new(io::ErrorKind::InvalidData, message))
             }
         }
+    }
+
+    fn scattered_prefix(&self) -> [u8; PREFIX] {
+        let mut prefix = [0; PREFIX];
+        let bytes = self.chunks.iter().flat_map(|c| c.iter());
+        prefix.iter_mut().zip(bytes).for_each(|(p, b)| *p = *b);
+        prefix
     }
 
     fn join(&mut self, len: usize) -> Bytes {

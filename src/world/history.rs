@@ -86,32 +86,73 @@ pub struct Entry {
     pub op: Op,
 }
 
-impl Entry {
-    /// The entry as one line of `history.jsonl`.
-    #[must_use]
-    pub fn to_json(&self) -> serde_json::Value {
-        let at_ms = self.at_ns / 1_000_000;
+/// The entry as one line of `history.jsonl`.
+impl Serialize for Entry {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let line = |op, tp| Line { at_ms: self.at_ns / 1_000_000, op, ..Line::new(tp) };
         match &self.op {
-            Op::Sent { value, tp } => {
-                serde_json::json!({"at_ms": at_ms, "op": "sent", "value": value, "partition": tp.to_string()})
+            Op::Sent { value, tp } => Line { value: Some(*value), ..line("sent", tp) },
+            Op::Acked { value, tp, offset, .. } => {
+                Line { value: Some(*value), offset: Some(*offset), ..line("acked", tp) }
             }
-            Op::Acked { value, tp, offset, .. } => serde_json::json!({
-                "at_ms": at_ms, "op": "acked", "value": value, "partition": tp.to_string(), "offset": offset}),
-            Op::Failed { value, tp, definite, error } => serde_json::json!({
-                "at_ms": at_ms, "op": if *definite { "failed" } else { "unknown" }, "value": value,
-                "partition": tp.to_string(), "error": error.as_ref()}),
-            Op::Read { reader, tp, offset, value } => serde_json::json!({
-                "at_ms": at_ms, "op": "read", "reader": reader, "partition": tp.to_string(), "offset": offset,
-                "value": value}),
-            Op::Positioned { reader, tp, offset } => serde_json::json!({
-                "at_ms": at_ms, "op": "positioned", "reader": reader, "partition": tp.to_string(), "offset": offset}),
+            Op::Failed { value, tp, definite, error } => {
+                let op = if *definite { "failed" } else { "unknown" };
+                Line { value: Some(*value), error: Some(error), ..line(op, tp) }
+            }
+            Op::Read { reader, tp, offset, value } => {
+                Line { reader: Some(*reader), offset: Some(*offset), value: *value, ..line("read", tp) }
+            }
+            Op::Positioned { reader, tp, offset } => {
+                Line { reader: Some(*reader), offset: Some(*offset), ..line("positioned", tp) }
+            }
         }
+        .serialize(s)
     }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    at_ms: u64,
+    op: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reader: Option<u32>,
+    #[serde(serialize_with = "as_text")]
+    partition: &'a TopicPartition,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<Offset>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+impl<'a> Line<'a> {
+    fn new(partition: &'a TopicPartition) -> Self {
+        Self { at_ms: 0, op: "", reader: None, partition, offset: None, value: None, error: None }
+    }
+}
+
+fn as_text<S: serde::Serializer>(tp: &&TopicPartition, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(tp)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Value;
+    use super::*;
+
+    #[test]
+    fn an_entry_is_one_line_without_what_it_does_not_say() {
+        let tp = TopicPartition::new("t", 2);
+        let value = Value { writer: 3, seq: 9 };
+        let sent = Entry { at_ns: 5_999_999, op: Op::Sent { value, tp: tp.clone() } };
+        assert_eq!(
+            serde_json::to_string(&sent).unwrap(),
+            r#"{"at_ms":5,"op":"sent","partition":"t-2","value":"w3:9"}"#
+        );
+        let read = Entry { at_ns: 0, op: Op::Read { reader: 1, tp, offset: Offset(7), value: None } };
+        let line = r#"{"at_ms":0,"op":"read","reader":1,"partition":"t-2","offset":7}"#;
+        assert_eq!(serde_json::to_string(&read).unwrap(), line);
+    }
 
     #[test]
     fn a_value_survives_its_bytes_and_others_are_told_apart() {

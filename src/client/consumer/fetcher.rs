@@ -153,7 +153,8 @@ impl Fetcher {
                 self.network.refresh(&mut self.metadata, now, Purpose::Metadata),
                 self.network.next_deadline_ns().unwrap_or(u64::MAX),
             ];
-            if !self.network.take_dirty() {
+            // Writing rarely brings anything at once; only then there is reason for another turn.
+            if !self.network.take_dirty() || !self.network.poll(cx, now, &mut self.events) {
                 return next_ns.into_iter().min().unwrap_or(u64::MAX);
             }
         }
@@ -275,7 +276,9 @@ impl Fetcher {
                 self.metadata.add_broker(BrokerId(endpoint.node_id.0), endpoint.host.as_str(), port);
             }
         }
-        self.network.set_brokers(self.metadata.brokers(), &mut self.events);
+        if !response.node_endpoints.is_empty() {
+            self.network.set_brokers(self.metadata.brokers(), &mut self.events);
+        }
         for (tp, offset) in asked {
             let id = self.metadata.topic(&tp.topic).map(|t| t.id);
             let topic = response.responses.iter().find(|t| match t.topic.is_empty() {

@@ -59,13 +59,19 @@ impl Sender {
                 state.accumulator.fail_all(ResponseError::NetworkException, &mut self.done);
             }
             state.wake_ns = wake_ns;
-            let over = state.over() && self.done.is_empty();
-            drop(state);
-            let called_back = self.call_back(now);
+            let over = if self.done.is_empty() {
+                let over = state.over();
+                drop(state);
+                over
+            } else {
+                drop(state);
+                self.call_back(now)
+            };
             if over {
                 return None;
             }
-            if !called_back && !self.network.take_dirty() {
+            // Writing rarely brings anything at once; only then there is reason for another turn.
+            if !self.network.take_dirty() || !self.network.poll(cx, now, &mut self.events) {
                 return Some(wake_ns);
             }
         }
@@ -117,7 +123,9 @@ impl Sender {
                 accumulator.metadata.add_broker(BrokerId(endpoint.node_id.0), endpoint.host.as_str(), port);
             }
         }
-        self.network.set_brokers(accumulator.metadata.brokers(), &mut self.events);
+        if !response.node_endpoints.is_empty() {
+            self.network.set_brokers(accumulator.metadata.brokers(), &mut self.events);
+        }
         let mut answers = response.responses.iter().flat_map(|t| t.partition_responses.iter().map(move |p| (t, p)));
         for one in sent {
             let tp = accumulator.tp(one.topic, one.partition);
@@ -219,11 +227,8 @@ impl Sender {
         true
     }
 
-    /// Calls the callbacks of what is over, without the lock. Returns false if there was nothing.
+    /// Calls the callbacks of what is done, without the lock. Returns true if all is over then.
     fn call_back(&mut self, now: Now) -> bool {
-        if self.done.is_empty() {
-            return false;
-        }
         let freed: Vec<(u64, usize)> = self.done.iter().map(|(_, batch, _)| (batch.ordinal, batch.charged)).collect();
         for (tp, batch, outcome) in self.done.drain(..) {
             batch.complete(&tp, &outcome, now.mono_ns);
@@ -232,12 +237,12 @@ impl Sender {
         for (ordinal, bytes) in freed {
             state.accumulator.completed(ordinal, bytes);
         }
-        let awaited = state.accumulator.awaited();
+        let (awaited, over) = (state.accumulator.awaited(), state.over());
         drop(state);
         if awaited {
             self.shared.changed.notify_waiters();
         }
-        true
+        over
     }
 }
 

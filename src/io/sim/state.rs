@@ -11,6 +11,7 @@ use super::run::Panic;
 use super::time::Timers;
 use crate::base::random::Stream;
 use madsim::rand::{GlobalRng, RngCore};
+use madsim::task::NodeId;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::task::Waker;
@@ -63,6 +64,8 @@ pub(super) struct State {
     /// The task that arms where that could not be done on the spot.
     pub armer: Option<Waker>,
     pub hosts: Vec<Host>,
+    /// madsim's names of the hosts, in the same order: close together, because they are searched very often.
+    pub node_ids: Vec<NodeId>,
     pub names: BTreeMap<String, u32>,
     pub timers: Timers,
     pub net: Net,
@@ -90,6 +93,7 @@ impl State {
             may_arm: true,
             armer: None,
             hosts: Vec::new(),
+            node_ids: Vec::new(),
             names: BTreeMap::new(),
             timers: Timers::default(),
             net: Net::new(seed),
@@ -110,7 +114,7 @@ impl State {
     /// The host of the task that runs now.
     pub fn current(&self) -> u32 {
         let id = madsim::plugin::node();
-        let index = self.hosts.iter().position(|h| h.id == id);
+        let index = self.node_ids.iter().position(|node| *node == id);
         index.expect("the facade is used by tasks of the world's hosts") as u32
     }
     pub fn current_host(&self) -> &Host {

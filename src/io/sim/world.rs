@@ -173,6 +173,7 @@ impl World {
         }
         let disk = Device::new(&state.config.disk);
         state.hosts.push(Host::new(id, name, address, region, disk));
+        state.node_ids.push(id);
         state.add_links();
         HostId(host)
     }

@@ -127,11 +127,21 @@ impl<'a> Walk<'a> {
     }
 
     fn fields(&mut self, fields: &[Field]) -> Option<()> {
-        for field in fields {
-            if field.tag.is_none() && field.is_in(self.version) {
-                self.value(field.name, &field.kind)?;
+        // Most fields have a fixed size: neighbours among them are skipped in one step.
+        let (mut first, mut fixed) = (0, 0);
+        for (i, field) in fields.iter().enumerate() {
+            if field.tag.is_some() || !field.is_in(self.version) {
+                continue;
             }
+            if let Kind::Fixed(len) = field.kind {
+                fixed += len;
+                continue;
+            }
+            self.skip_fixed(&fields[first..i], fixed)?;
+            (first, fixed) = (i + 1, 0);
+            self.value(field.name, &field.kind)?;
         }
+        self.skip_fixed(&fields[first..], fixed)?;
         match (self.flexible, self.rest) {
             (false, _) => Some(()),
             (true, [0, rest @ ..]) => {
@@ -140,6 +150,26 @@ impl<'a> Walk<'a> {
             }
             (true, _) => self.tags(fields),
         }
+    }
+
+    /// Skips the fields of fixed size among these, `len` bytes in all.
+    fn skip_fixed(&mut self, fields: &[Field], len: usize) -> Option<()> {
+        match self.rest.get(len..) {
+            Some(rest) => self.rest = rest,
+            None => return self.cut_off(fields),
+        }
+        Some(())
+    }
+    /// Finds the field of fixed size in which the frame ends.
+    #[cold]
+    fn cut_off(&mut self, fields: &[Field]) -> Option<()> {
+        let version = self.version;
+        for field in fields.iter().filter(|f| f.tag.is_none() && f.is_in(version)) {
+            if let Kind::Fixed(len) = field.kind {
+                self.skip(field.name, len)?;
+            }
+        }
+        Some(())
     }
 
     fn value(&mut self, name: &'static str, kind: &Kind) -> Option<()> {

@@ -5,6 +5,7 @@
 
 use super::super::state::Draws;
 use super::Space;
+use super::blob::Blob;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ pub(super) struct Inode {
 
 #[derive(Debug)]
 pub(super) struct Content {
-    bytes: Vec<u8>,
+    bytes: Blob,
     durable_len: usize,
     /// Durable versions of pages that were overwritten or cut off since they became durable.
     overwritten: BTreeMap<usize, Box<[u8]>>,
@@ -49,7 +50,7 @@ pub(super) struct SyncTarget {
 impl Inode {
     pub fn new(space: Arc<Space>) -> Self {
         let content = Content {
-            bytes: Vec::new(),
+            bytes: Blob::default(),
             durable_len: 0,
             overwritten: BTreeMap::new(),
             overwrites: 0,
@@ -72,7 +73,7 @@ impl Content {
     pub fn append(&mut self, data: &[u8]) -> io::Result<u64> {
         self.reserve(data.len())?;
         let at = self.len();
-        self.bytes.extend_from_slice(data);
+        self.bytes.append(data);
         Ok(at)
     }
     pub fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -81,22 +82,22 @@ impl Content {
         self.reserve(end.saturating_sub(self.bytes.len()))?;
         self.save_pages(start, end);
         if end > self.bytes.len() {
-            self.bytes.resize(end, 0);
+            self.bytes.resize(end);
         }
-        self.bytes[start..end].copy_from_slice(data);
+        self.bytes.overwrite(start, data);
         Ok(())
     }
     pub fn read_at(&self, offset: u64, max_len: usize) -> Bytes {
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.bytes.len());
         let end = start.saturating_add(max_len).min(self.bytes.len());
-        Bytes::copy_from_slice(&self.bytes[start..end])
+        self.bytes.read(start, end)
     }
     pub fn truncate(&mut self, len: u64) -> io::Result<()> {
         let len = to_index(len)?;
         self.reserve(len.saturating_sub(self.bytes.len()))?;
         self.save_pages(len, usize::MAX);
         self.space.used.fetch_sub(self.bytes.len().saturating_sub(len) as u64, Ordering::Relaxed);
-        self.bytes.resize(len, 0);
+        self.bytes.resize(len);
         Ok(())
     }
     /// True once for each time that the file needs a write-back.
@@ -122,7 +123,7 @@ impl Content {
         self.overwrites += 1;
         for page in start / PAGE..end.div_ceil(PAGE) {
             let (from, to) = (page * PAGE, ((page + 1) * PAGE).min(self.durable_len));
-            self.overwritten.entry(page).or_insert_with(|| self.bytes[from..to].into());
+            self.overwritten.entry(page).or_insert_with(|| self.bytes.within_chunk(from, to).into());
         }
     }
 }
@@ -171,11 +172,11 @@ impl Content {
         }
         let len = self.surviving_len(random);
         let mut survivor = self.bytes.clone();
-        survivor.resize(self.bytes.len().max(self.durable_len), 0);
+        survivor.resize(self.bytes.len().max(self.durable_len));
         for page in self.dirty_pages() {
             self.resolve_page(page, &mut survivor, random);
         }
-        survivor.truncate(len);
+        survivor.resize(len);
         self.space.used.fetch_add(len as u64, Ordering::Relaxed);
         self.space.used.fetch_sub(self.bytes.len() as u64, Ordering::Relaxed);
         self.bytes = survivor;
@@ -202,19 +203,19 @@ impl Content {
         pages
     }
     /// Puts old sectors over the new ones of `survivor` where the seed says so. Bytes that were cut off have no new version.
-    fn resolve_page(&self, page: usize, survivor: &mut [u8], random: &mut Draws) {
+    fn resolve_page(&self, page: usize, survivor: &mut Blob, random: &mut Draws) {
         let start = page * PAGE;
         let end = (start + PAGE).min(survivor.len());
         let old: &[u8] = match self.overwritten.get(&page) {
             Some(old) => old,
-            None => &self.bytes[start.min(self.durable_len)..end.min(self.durable_len)],
+            None => self.bytes.within_chunk(start.min(self.durable_len), end.min(self.durable_len)),
         };
         let fate = random.between(0, 2);
         for sector in (start..end).step_by(SECTOR) {
             let keeps_old = fate == 0 || (fate == 2 && random.chance(1, 2));
             let until = (sector + SECTOR).min(end);
             let from = if keeps_old { sector } else { self.bytes.len().clamp(sector, until) };
-            for (at, byte) in (from..until).zip(&mut survivor[from..until]) {
+            for (at, byte) in (from..until).zip(survivor.within_chunk_mut(from, until)) {
                 *byte = old.get(at - start).copied().unwrap_or(0);
             }
         }

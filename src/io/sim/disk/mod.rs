@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `handles` | the facade: disks and files |
+//! | `blob` | the bytes of a file |
 //! | `inode` | the contents of a file: cached, durable, and what a power cut leaves |
 //! | `tree` | directories, their journal, and what a power cut leaves |
 //!
@@ -10,6 +11,7 @@
 //! entries by a sync of the directory or by the journal's commit; both background ways happen at seeded times.
 //! A process that dies loses nothing.
 
+mod blob;
 mod handles;
 mod inode;
 mod tree;
