@@ -5,13 +5,13 @@ use crate::io::time::timeout;
 use std::io::ErrorKind;
 
 /// Milliseconds that `future` takes, and what it gives.
-async fn timed<F: Future>(world: &World, future: F) -> (u64, F::Output) {
+pub(super) async fn timed<F: Future>(world: &World, future: F) -> (u64, F::Output) {
     let begin = world.now_ns();
     let output = future.await;
     ((world.now_ns() - begin) / 1_000_000, output)
 }
 
-fn trial_host(world: &World) -> HostId {
+pub(super) fn trial_host(world: &World) -> HostId {
     world.host("trial").expect("the trial is a host")
 }
 
@@ -23,7 +23,7 @@ async fn accept_and_ignore() {
 }
 
 /// Sends until the window is full; how many bytes went.
-async fn fill(connection: &mut Connection) -> usize {
+pub(super) async fn fill(connection: &mut Connection) -> usize {
     let chunk = Bytes::from(vec![0; 16 * 1024]);
     let mut sent = 0;
     while timeout(Duration::from_millis(500), connection.send(chunk.clone())).await.is_ok() {
