@@ -1,11 +1,11 @@
 //! The facade: what a process holds of its disk.
 
+use super::super::host::TROUBLED;
 use super::super::state::State;
 use super::super::world::World;
+use super::faults::Kind;
 use super::inode::{Content, Inode};
 use super::tree::Tree;
-use super::super::host::TROUBLED;
-use super::faults::Kind;
 use super::{Device, Space, Work};
 use bytes::Bytes;
 use std::future::poll_fn;

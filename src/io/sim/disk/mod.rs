@@ -21,8 +21,8 @@ mod tree;
 use super::heap::{Entry, Event};
 use super::record::EventKind;
 use super::state::{Draws, State};
-pub use faults::{DiskOp, SlowDisk};
 use faults::{DiskFaults, device_error};
+pub use faults::{DiskOp, SlowDisk};
 pub use handles::{Disk, File};
 use inode::{Inode, SyncTarget};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,7 +98,10 @@ impl Device {
 /// What the device does until an event of the heap says that it is done.
 enum Work {
     SyncFile(Arc<Inode>, SyncTarget),
-    SyncDir { dir: u64, up_to: u64 },
+    SyncDir {
+        dir: u64,
+        up_to: u64,
+    },
     WriteBack(Arc<Inode>),
     Commit,
     /// The cache lets go of what only looks clean.
@@ -142,12 +145,11 @@ impl State {
         let faults = &self.hosts[host as usize].disk.faults;
         let wait_ns = match &work {
             Work::SyncFile(inode, _) => {
-                let (latency, bytes) = (random.between(config.sync_us.0, config.sync_us.1), inode.content().dirty_bytes());
+                let (latency, bytes) =
+                    (random.between(config.sync_us.0, config.sync_us.1), inode.content().dirty_bytes());
                 latency * 1_000 + bytes.saturating_mul(1_000_000_000) / config.bytes_per_s + faults.slowness(bytes)
             }
-            Work::SyncDir { .. } => {
-                random.between(config.sync_us.0, config.sync_us.1) * 1_000 + faults.slowness(0)
-            }
+            Work::SyncDir { .. } => random.between(config.sync_us.0, config.sync_us.1) * 1_000 + faults.slowness(0),
             Work::Evict(_) => random.between(config.eviction_ms.0, config.eviction_ms.1) * 1_000_000,
             Work::Pass => 0,
             Work::WriteBack(_) => random.between(config.write_back_ms.0, config.write_back_ms.1) * 1_000_000,

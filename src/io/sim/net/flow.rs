@@ -101,7 +101,11 @@ impl State {
         if flow.epoch != epoch || flow.scheduled == 0 {
             return;
         }
-        if links[from][to].cut || links[from][to].clogged || !self.hosts[to].powered || conn.ends[peer].phase != Phase::Open {
+        if links[from][to].cut
+            || links[from][to].clogged
+            || !self.hosts[to].powered
+            || conn.ends[peer].phase != Phase::Open
+        {
             return self.deliver_or_lose(entry, id, side, epoch);
         }
         self.take_in(entry, id, side);

@@ -60,7 +60,15 @@ impl State {
         };
         let base_us = self.net.random.between(low, low + (high - low) / 2);
         let jitter_ns = (high - low).div_ceil(2) * 1_000;
-        Link { base_ns: base_us * 1_000, jitter_ns, cut: false, clogged: false, troubled: false, cuts: 0, frozen_ends: 0 }
+        Link {
+            base_ns: base_us * 1_000,
+            jitter_ns,
+            cut: false,
+            clogged: false,
+            troubled: false,
+            cuts: 0,
+            frozen_ends: 0,
+        }
     }
     /// How long something small takes, in nanoseconds.
     #[inline]

@@ -100,7 +100,8 @@ fn a_slow_disk_takes_its_latency_and_its_bandwidth_one_thing_after_the_other() {
         assert_eq!(millis(file.read_at(0, 1_000_000)).await.0, 120, "it reads what is there");
         let (first, second) = (file.clone(), file.clone());
         let other = crate::io::task::spawn("other", async move { millis(first.read_at(0, 50_000)).await.0 });
-        assert_eq!(millis(second.read_at(0, 50_000)).await.0 + other.await.expect("not aborted"), 70 + 140);
+        let ms = millis(second.read_at(0, 50_000)).await.0 + other.await.expect("not aborted");
+        assert!((208..=210).contains(&ms), "{ms} ms for 70 and 140");
         let ms = millis(file.sync()).await.0;
         assert!((140..150).contains(&ms), "{ms} ms: asked, then written");
         world.slow_disk(me(&world), None);

@@ -23,7 +23,7 @@ async fn accept_and_ignore() {
 }
 
 /// Sends until the window is full; how many bytes went.
-pub(super) async fn fill(connection: &mut Connection) -> usize {
+async fn fill(connection: &mut Connection) -> usize {
     let chunk = Bytes::from(vec![0; 16 * 1024]);
     let mut sent = 0;
     while timeout(Duration::from_millis(500), connection.send(chunk.clone())).await.is_ok() {
