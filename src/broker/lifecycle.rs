@@ -19,6 +19,12 @@ use crate::base::{BrokerEpoch, Offset};
 use crate::controller::core::broker_features;
 use crate::io::{clock, time};
 
+/// How soon the controller is asked again after its first word on a controlled shutdown (BrokerLifecycleManager): it
+/// usually takes but one more heartbeat of the others.
+const FIRST_GOODBYE_PAUSE: Duration = Duration::from_millis(50);
+/// After so long a broker goes without the controller's word (`KafkaBroker.DEFAULT_SHUTDOWN_TIMEOUT`).
+const CONTROLLED_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// A start, a heartbeat or a stop that cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum LifecycleError {
@@ -125,7 +131,7 @@ impl Lifecycle {
     }
 
     /// Heartbeats until `stop` ends; then, with `controlled.shutdown.enable`, until the controller lets the broker go
-    /// or a session's time has passed without its answer.
+    /// or five minutes have passed without its leave.
     pub async fn run(&self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         let mut fenced = true;
@@ -151,12 +157,20 @@ impl Lifecycle {
     }
 
     async fn say_goodbye(&self) {
-        let deadline = clock::now().after_ms(self.options.config.session_timeout_ms as u64 * 2);
-        while clock::now().mono_ns < deadline {
-            if self.beat(true).await.is_some_and(|b| b.may_stop) {
-                return;
+        let mut first = true;
+        let allowed = async {
+            loop {
+                let pause = match self.beat(true).await {
+                    Some(Beat { may_stop: true, .. }) => return,
+                    Some(_) if std::mem::take(&mut first) => FIRST_GOODBYE_PAUSE,
+                    Some(_) => self.interval(),
+                    None => self.interval() / 10,
+                };
+                time::sleep(pause).await;
             }
-            time::sleep(self.interval() / 10).await;
+        };
+        if time::timeout(CONTROLLED_SHUTDOWN_TIMEOUT, allowed).await.is_err() {
+            tracing::error!(node = %self.options.id, "the controller did not approve the controlled shutdown in time");
         }
     }
 

@@ -210,14 +210,16 @@ impl RaftCore {
     pub fn is_shutting_down(&self) -> bool {
         self.shutting_down
     }
-    /// True once a node that shuts down has nothing left to tell to its peers.
+    /// True once a node that shuts down has nothing left to tell to its peers, and what it stands for is durable: the
+    /// successor's epoch, of which it has just heard, must not be news to its next life.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        match &self.role {
+        let told = match &self.role {
             Role::Leader(_) => false,
             Role::Resigned(r) => r.unacknowledged.is_empty(),
             _ => true,
-        }
+        };
+        told && !self.is_storing()
     }
     /// Where the next proposal of `epoch` starts; none if this node does not lead it.
     #[must_use]
@@ -432,7 +434,7 @@ impl RaftCore {
             out.push(Output::HighWatermark { high_watermark: to });
         }
     }
-    /// A role in an epoch that is not yet durable is nobody's business: after a power cut it would be taken back.
+    /// Told once the quorum state is durable: what a crash may undo has not happened (Kafka stores before it changes).
     pub(super) fn report_role(&mut self, out: &mut Vec<Output>) {
         let Leadership { leader, epoch } = self.leadership();
         let now = (self.role.kind(), epoch, leader);

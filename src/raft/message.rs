@@ -216,7 +216,7 @@ pub enum Output {
     Truncate { generation: u64, end: Offset },
     /// Everything below is committed. Never falls.
     HighWatermark { high_watermark: Offset },
-    /// The role, the epoch or the known leader changed.
+    /// The role, the epoch or the known leader changed, and the quorum state that says so is durable.
     RoleChanged { role: RoleKind, epoch: LeaderEpoch, leader: Option<BrokerId> },
     /// This node leads `epoch`, whose records start at `epoch_start`.
     BecameLeader { epoch: LeaderEpoch, epoch_start: Offset },

@@ -122,7 +122,7 @@ static CONSUMER: Shape = shape(
 );
 
 /// The keys that say what a fault does.
-pub const ACTIONS: &[&str] = &["power-cut", "crash", "start", "pause", "resume", "cut", "isolate", "heal"];
+pub const ACTIONS: &[&str] = &["power-cut", "crash", "stop", "start", "pause", "resume", "cut", "isolate", "heal"];
 
 static FAULT: Shape = Shape {
     name: "fault",
@@ -131,7 +131,8 @@ static FAULT: Shape = Shape {
         must("at", Kind::Time, "When, from the start of the chaos phase."),
         may("power-cut", WHO, "The node is gone with all that was not on its disk; its peers hear nothing more."),
         may("crash", WHO, "The process dies; its kernel keeps the page cache and resets its connections."),
-        may("start", WHO, "A node that is down boots."),
+        may("stop", WHO, "The process is asked to end: it hands its leaderships over and closes its logs cleanly."),
+        may("start", WHO, "A node that is down boots; one that is stopping boots once it has ended."),
         may("pause", WHO, "The process stands still (SIGSTOP) while its kernel goes on."),
         may("resume", WHO, "A paused process goes on."),
         may("cut", Kind::Object(&CUT), "Packets between two nodes are dropped."),

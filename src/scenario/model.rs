@@ -197,7 +197,9 @@ pub enum Action {
     PowerCut(Target),
     /// The process dies: its kernel keeps the page cache and resets its connections.
     Crash(Target),
-    /// A node that is down boots.
+    /// The process is asked to end: a controlled shutdown, then a clean one.
+    Stop(Target),
+    /// A node that is down boots; one that is stopping boots once it has ended.
     Start(Target),
     /// The process stands still (SIGSTOP) while its kernel goes on.
     Pause(Target),
@@ -218,6 +220,7 @@ impl Action {
         match self {
             Self::PowerCut(_) => "power-cut",
             Self::Crash(_) => "crash",
+            Self::Stop(_) => "stop",
             Self::Start(_) => "start",
             Self::Pause(_) => "pause",
             Self::Resume(_) => "resume",

@@ -41,6 +41,7 @@ fn targets(action: &Action) -> Vec<(String, &Target)> {
     match action {
         Action::PowerCut(t)
         | Action::Crash(t)
+        | Action::Stop(t)
         | Action::Start(t)
         | Action::Pause(t)
         | Action::Resume(t)
@@ -72,7 +73,9 @@ fn sequence(check: &mut Check<'_>) {
     for (i, fault) in order {
         let path = format!("faults[{i}].{}", fault.action.name());
         match &fault.action {
-            Action::PowerCut(t) | Action::Crash(t) => step(check, &mut brokers, &path, t, Known::Down),
+            Action::PowerCut(t) | Action::Crash(t) | Action::Stop(t) => {
+                step(check, &mut brokers, &path, t, Known::Down)
+            }
             Action::Start(t) => step(check, &mut brokers, &path, t, Known::Up),
             Action::Pause(t) => step(check, &mut brokers, &path, t, Known::Paused),
             Action::Resume(t) => resume(check, &mut brokers, &path, t),

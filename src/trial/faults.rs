@@ -12,6 +12,7 @@ pub(super) async fn apply(cluster: &Cluster, witness: &Witness, action: &Action)
         Action::Crash(target) => each(cluster, witness, target, "crashes", |id| {
             cluster.crash(id);
         }),
+        Action::Stop(target) => each(cluster, witness, target, "is asked to stop", |id| cluster.stop(id)),
         Action::Pause(target) => each(cluster, witness, target, "is paused", |id| cluster.pause(id)),
         Action::Resume(target) => each(cluster, witness, target, "resumes", |id| cluster.resume(id)),
         Action::Isolate(target) => {
@@ -35,7 +36,7 @@ fn each(cluster: &Cluster, witness: &Witness, target: &Target, what: &str, act: 
 
 async fn start(cluster: &Cluster, witness: &Witness, target: &Target) {
     for id in resolve(cluster, witness, target) {
-        if !cluster.is_running(id) {
+        if !cluster.is_running(id) || cluster.is_stopping(id) {
             witness.note(format!("broker {id} starts"));
             cluster.start(id).await;
         }
@@ -72,7 +73,7 @@ pub(super) async fn heal(cluster: &Cluster, witness: &Witness) {
     let brokers: Vec<_> = cluster.brokers().collect();
     for id in brokers {
         cluster.resume(id);
-        if !cluster.is_running(id) {
+        if !cluster.is_running(id) || cluster.is_stopping(id) {
             witness.note(format!("broker {id} starts"));
             cluster.start(id).await;
         }

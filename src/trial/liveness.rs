@@ -9,6 +9,9 @@ pub(super) fn cluster_pending(cluster: &Cluster, witness: &Witness) -> Option<St
     if let Some(down) = cluster.brokers().find(|id| !cluster.is_running(*id)) {
         return Some(format!("broker {down} does not run"));
     }
+    if let Some(stopping) = cluster.brokers().find(|id| cluster.is_stopping(*id)) {
+        return Some(format!("broker {stopping} has not ended since it was asked to stop"));
+    }
     if witness.quorum_leader().is_none() {
         return Some("the metadata quorum has no leader".to_owned());
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -12,12 +13,16 @@ use crate::broker::node::Node;
 use crate::broker::options::{Address, NodeOptions};
 use crate::broker::probe::{Event, Observer, Probe};
 use crate::io::sim::{HostId, World};
-use crate::io::task::shutdown_requested;
+use crate::io::task::{self, shutdown_requested};
+use crate::io::time;
 
 /// The port of the listener for clients and brokers.
 pub const BROKER_PORT: u16 = 9092;
 /// The port of the controller listener.
 pub const CONTROLLER_PORT: u16 = 9093;
+
+/// How often a start that waits for the end of a stopping process looks for it.
+const STOP_LOOK: Duration = Duration::from_millis(10);
 
 /// What a cluster consists of.
 #[derive(Clone, Debug)]
@@ -34,6 +39,8 @@ pub struct Cluster {
     watcher: Watcher,
     hosts: BTreeMap<BrokerId, HostId>,
     paused: Mutex<BTreeMap<BrokerId, bool>>,
+    /// Brokers that were asked to stop, and whether they are to start again once they have ended.
+    stopping: Arc<Mutex<BTreeMap<BrokerId, bool>>>,
     clients: Mutex<u32>,
 }
 
@@ -74,7 +81,14 @@ impl Cluster {
             world.set_program(host, move || run_node(options.clone(), watcher.clone()));
             hosts.insert(*id, host);
         }
-        Self { world: world.clone(), watcher, hosts, paused: Mutex::default(), clients: Mutex::new(0) }
+        Self {
+            world: world.clone(),
+            watcher,
+            hosts,
+            paused: Mutex::default(),
+            stopping: Arc::default(),
+            clients: Mutex::new(0),
+        }
     }
     /// The world that the cluster lives in.
     #[must_use]
@@ -104,17 +118,46 @@ impl Cluster {
     pub fn is_running(&self, id: BrokerId) -> bool {
         self.world.is_running(self.host(id))
     }
-    /// Starts brokers that are down; those that run are left alone.
+    /// True from [`stop`](Self::stop) until the process has ended.
+    #[must_use]
+    pub fn is_stopping(&self, id: BrokerId) -> bool {
+        self.is_running(id) && self.stopping.lock().contains_key(&id)
+    }
+    /// Starts brokers that are down, and at its end one that is stopping; those that run are left alone.
     pub async fn start(&self, id: BrokerId) {
         if !self.is_running(id) {
             self.paused.lock().remove(&id);
+            self.stopping.lock().remove(&id);
             self.world.start(self.host(id)).await;
+        } else if let Some(again) = self.stopping.lock().get_mut(&id)
+            && !std::mem::replace(again, true)
+        {
+            self.start_at_its_end(id);
+        }
+    }
+    fn start_at_its_end(&self, id: BrokerId) {
+        let (world, stopping, host) = (self.world.clone(), self.stopping.clone(), self.host(id));
+        task::spawn("start-at-its-end", async move {
+            while world.is_running(host) {
+                time::sleep(STOP_LOOK).await;
+            }
+            if stopping.lock().remove(&id) == Some(true) {
+                world.start(host).await;
+            }
+        });
+    }
+    /// Asks the process to end by itself (SIGTERM): see [`Node::run`].
+    pub fn stop(&self, id: BrokerId) {
+        if self.is_running(id) {
+            self.stopping.lock().entry(id).or_insert(false);
+            self.world.request_shutdown(self.host(id));
         }
     }
     /// The process dies, its kernel resets connections, the page cache survives. False if it was down already.
     pub fn crash(&self, id: BrokerId) -> bool {
         let was_running = self.is_running(id);
         self.world.crash(self.host(id));
+        self.stopping.lock().remove(&id);
         if was_running {
             self.paused.lock().remove(&id);
             self.watcher.node_down(id, false);
@@ -124,6 +167,7 @@ impl Cluster {
     /// The host loses power: silence, and what was not synced is resolved by the seed.
     pub fn power_cut(&self, id: BrokerId) {
         self.world.power_cut(self.host(id));
+        self.stopping.lock().remove(&id);
         self.paused.lock().remove(&id);
         self.watcher.node_down(id, true);
     }

@@ -11,6 +11,9 @@ use std::task::Waker;
 /// What a host runs each time that it starts.
 pub(super) type Program = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
+/// The mark in [`Host::life`] of a disk whose operations must be looked at.
+pub(super) const TROUBLED: u32 = 1 << 31;
+
 pub(super) struct Host {
     pub name: Arc<str>,
     pub address: Arc<str>,
@@ -32,7 +35,9 @@ pub(super) struct Host {
     pub exit_waiters: Vec<Waker>,
     pub last_port: u16,
     pub disk: Device,
-    /// `incarnation` while the process runs, else 0: what files check without the world's lock.
+    /// The kernel is silent too, as on a virtual machine that stands still.
+    pub frozen: bool,
+    /// `incarnation` while the process runs, else 0, and [`TROUBLED`]: what files check without the world's lock.
     pub life: Arc<AtomicU32>,
 }
 
@@ -48,6 +53,7 @@ impl Host {
             powered: false,
             running: false,
             paused: false,
+            frozen: false,
             program: None,
             clock: LocalClock::default(),
             shutdown: false,
@@ -68,14 +74,20 @@ impl Host {
         self.powered = true;
         self.running = true;
         self.shutdown = false;
-        self.life.store(self.incarnation, Ordering::Relaxed);
+        self.show_life();
+    }
+    /// Shows files whether their process lives and whether their disk is well.
+    pub fn show_life(&self) {
+        let life = if self.running { self.incarnation } else { 0 };
+        let mark = if self.disk.is_troubled() { TROUBLED } else { 0 };
+        self.life.store(life | mark, Ordering::Relaxed);
     }
     /// The process is gone; whatever its tasks still do is stale from here on.
     pub fn end(&mut self) {
         self.incarnation += 1;
         self.running = false;
         self.paused = false;
-        self.life.store(0, Ordering::Relaxed);
+        self.show_life();
         self.shutdown_waiters.clear();
         self.exit_waiters.drain(..).for_each(Waker::wake);
     }

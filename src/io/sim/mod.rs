@@ -7,6 +7,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `world` | the control API for trial code: hosts, lives and deaths, cuts, clocks |
+//! | `faults` | the same for what goes wrong with links, disks and virtual machines |
 //! | `run` | one run from seed to digest, on a fresh thread, cleaned up after |
 //! | `state` | all state behind the lock; dispatch of events |
 //! | `heap`, `alarm` | events to come, and the madsim timers that wake the world for them |
@@ -21,6 +22,7 @@ mod alarm;
 pub mod clock;
 mod digest;
 pub mod disk;
+mod faults;
 mod heap;
 mod host;
 pub mod net;

@@ -42,6 +42,8 @@ pub enum EventKind {
     Stream,
     /// One draw of madsim's own generator, so that a stray draw anywhere shows.
     Draw,
+    /// A fault of a disk or a link began, ended, or did its work.
+    Trouble,
 }
 
 /// One event, as it went into the digest.

@@ -138,6 +138,7 @@ impl World {
             let mut state = self.lock();
             let (id, paused) = (state.host(host.0).id, state.host(host.0).paused);
             state.happens(kind, host.0, 0);
+            state.set_frozen(host.0, false);
             farewell(&mut state);
             state.host_mut(host.0).end();
             (id, paused)
@@ -261,8 +262,9 @@ impl World {
     pub fn pause(&self, host: HostId) {
         self.set_paused(host, true);
     }
-    /// A paused process goes on: everything that fell due fires now.
+    /// A paused process, or a frozen machine, goes on: everything that fell due fires now.
     pub fn resume(&self, host: HostId) {
+        self.lock().set_frozen(host.0, false);
         self.set_paused(host, false);
     }
     fn set_paused(&self, host: HostId, paused: bool) {
@@ -281,7 +283,8 @@ impl World {
 
 /// Links and clocks.
 impl World {
-    /// Nothing that `from` sends reaches `to` any more; the other way stays open.
+    /// Nothing that `from` sends reaches `to` any more; the other way stays open. Cuts are counted: each is taken back
+    /// by its own [`World::uncut`], or all by [`World::heal`].
     pub fn cut(&self, from: HostId, to: HostId) {
         self.lock().set_cut(from.0, to.0, true);
     }
@@ -297,12 +300,13 @@ impl World {
             state.set_cut(other, host.0, true);
         }
     }
-    /// Opens every link.
+    /// Opens every link and ends what is wrong with it. A frozen host stays frozen.
     pub fn heal_all(&self) {
         let mut state = self.lock();
         let hosts = state.hosts.len() as u32;
         for (from, to) in (0..hosts).flat_map(|from| (0..hosts).map(move |to| (from, to))) {
             state.set_cut(from, to, false);
+            state.cure_link(from, to);
         }
     }
     /// Sets the latency from one host to another: at least `base_us`, and up to `jitter_us` microseconds more.

@@ -156,3 +156,18 @@ fn a_follower_refuses_to_truncate_what_is_committed() {
     assert!(matches!(out[..], [Output::Fatal { .. }]), "{out:?}");
     assert!(story.at_ms(10_000).is_empty());
 }
+
+#[test]
+fn an_epoch_is_told_only_once_it_is_durable_and_a_shutdown_waits_for_that() {
+    let follows = ElectionState { epoch: LeaderEpoch(1), leader: Some(OTHER), voted: None };
+    let mut story = Story::of(3, Some(follows));
+    story.tell(Input::Tick);
+    story.tell(Input::Shutdown);
+    assert!(story.core.is_quiet());
+    let request = Request::BeginQuorumEpoch { epoch: LeaderEpoch(2), leader: THIRD };
+    let out = story.tell(Input::Request { token: Token(1), request });
+    let told = |out: &[Output]| out.iter().any(|o| matches!(o, Output::RoleChanged { epoch: LeaderEpoch(2), .. }));
+    assert!(!told(&out) && !story.core.is_quiet());
+    let out = story.store_all(&out);
+    assert!(told(&out) && story.core.is_quiet());
+}

@@ -6,6 +6,7 @@
 use super::super::state::Draws;
 use super::Space;
 use super::blob::Blob;
+use super::decay::Untrue;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
 /// What a device writes whole or not at all.
 const SECTOR: usize = 512;
 
@@ -25,10 +26,12 @@ pub(super) struct Inode {
 
 #[derive(Debug)]
 pub(super) struct Content {
-    bytes: Blob,
-    durable_len: usize,
+    pub(super) bytes: Blob,
+    pub(super) durable_len: usize,
     /// Durable versions of pages that were overwritten or cut off since they became durable.
-    overwritten: BTreeMap<usize, Box<[u8]>>,
+    pub(super) overwritten: BTreeMap<usize, Box<[u8]>>,
+    /// Pages that only look clean, if a fault has left some.
+    pub(super) untrue: Option<Box<Untrue>>,
     /// Counts what changed durable contents: overwrites and truncations, not appends.
     overwrites: u64,
     /// Counts write-backs.
@@ -53,6 +56,7 @@ impl Inode {
             bytes: Blob::default(),
             durable_len: 0,
             overwritten: BTreeMap::new(),
+            untrue: None,
             overwrites: 0,
             write_backs: 0,
             write_back_due: false,
@@ -73,6 +77,9 @@ impl Content {
     pub fn append(&mut self, data: &[u8]) -> io::Result<u64> {
         self.reserve(data.len())?;
         let at = self.len();
+        if let Some(untrue) = &mut self.untrue {
+            untrue.dirty(self.bytes.len(), self.bytes.len() + data.len());
+        }
         self.bytes.append(data);
         Ok(at)
     }
@@ -81,6 +88,9 @@ impl Content {
         let end = start.checked_add(data.len()).ok_or(ErrorKind::FileTooLarge)?;
         self.reserve(end.saturating_sub(self.bytes.len()))?;
         self.save_pages(start, end);
+        if let Some(untrue) = &mut self.untrue {
+            untrue.dirty(start.min(self.bytes.len()), end);
+        }
         if end > self.bytes.len() {
             self.bytes.resize(end);
         }
@@ -92,10 +102,17 @@ impl Content {
         let end = start.saturating_add(max_len).min(self.bytes.len());
         self.bytes.read(start, end)
     }
+    /// How many bytes [`Content::read_at`] would give.
+    pub fn readable(&self, offset: u64, max_len: usize) -> usize {
+        usize::try_from(self.len().saturating_sub(offset)).unwrap_or(usize::MAX).min(max_len)
+    }
     pub fn truncate(&mut self, len: u64) -> io::Result<()> {
         let len = to_index(len)?;
         self.reserve(len.saturating_sub(self.bytes.len()))?;
         self.save_pages(len, usize::MAX);
+        if let Some(untrue) = &mut self.untrue {
+            untrue.truncate(len);
+        }
         self.space.used.fetch_sub(self.bytes.len().saturating_sub(len) as u64, Ordering::Relaxed);
         self.bytes.resize(len);
         Ok(())
@@ -108,7 +125,7 @@ impl Content {
     }
     fn reserve(&self, more: usize) -> io::Result<()> {
         let used = self.space.used.fetch_add(more as u64, Ordering::Relaxed);
-        if used + more as u64 > self.space.capacity {
+        if more > 0 && used + more as u64 > self.space.capacity.load(Ordering::Relaxed) {
             self.space.used.fetch_sub(more as u64, Ordering::Relaxed);
             return Err(ErrorKind::StorageFull.into());
         }
@@ -131,6 +148,9 @@ impl Content {
 /// What the device does.
 impl Content {
     pub fn is_dirty(&self) -> bool {
+        if let Some(untrue) = &self.untrue {
+            return self.looks_dirty(untrue);
+        }
         self.bytes.len() != self.durable_len || !self.overwritten.is_empty()
     }
     /// What a sync asked for now has to make durable, if anything.
@@ -153,7 +173,12 @@ impl Content {
             self.durable_len = self.durable_len.max(target.len);
         }
         self.overwritten.clear();
+        self.keep_untrue();
         self.durable_len as u64
+    }
+    /// How many bytes the next sync has to write, about.
+    pub fn dirty_bytes(&self) -> u64 {
+        (self.bytes.len().saturating_sub(self.durable_len) + self.overwritten.len() * PAGE) as u64
     }
     /// Everything written until now became durable in the background.
     pub fn written_back(&mut self) -> u64 {
@@ -161,12 +186,15 @@ impl Content {
         self.write_backs += 1;
         self.overwritten.clear();
         self.durable_len = self.bytes.len();
+        self.keep_untrue();
         self.durable_len as u64
     }
     /// The power is cut: each page that is not durable turns out old, new, or torn between sectors, and the length old,
     /// new or something between.
     pub fn lose_unsynced(&mut self, random: &mut Draws) {
         self.write_back_due = false;
+        self.evict();
+        self.untrue = None;
         if !self.is_dirty() {
             return;
         }
@@ -195,7 +223,7 @@ impl Content {
             }
         }
     }
-    fn dirty_pages(&self) -> Vec<usize> {
+    pub(super) fn dirty_pages(&self) -> Vec<usize> {
         let mut pages: Vec<usize> = self.overwritten.keys().copied().collect();
         pages.extend(self.durable_len / PAGE..self.bytes.len().div_ceil(PAGE));
         pages.sort_unstable();

@@ -230,6 +230,21 @@ impl Tree {
         }
         self.dirs.retain(|dir, _| reached.contains(dir));
     }
+    /// The files in and below a directory whose names end in `suffix`, in the order of their paths.
+    pub fn files_below(&self, path: &str, suffix: &str) -> Vec<Arc<Inode>> {
+        let Ok(root) = self.find_dir(path) else { return Vec::new() };
+        let (mut found, mut open) = (Vec::new(), vec![root]);
+        while let Some(dir) = open.pop() {
+            for (name, node) in &self.dirs[&dir].live {
+                match node {
+                    Node::Dir(below) => open.push(*below),
+                    Node::File(inode) if name.ends_with(suffix) => found.push(inode.clone()),
+                    Node::File(_) => {}
+                }
+            }
+        }
+        found
+    }
     /// The files that have names, in the order of their directories and names.
     pub fn files(&self) -> Vec<Arc<Inode>> {
         let nodes = self.dirs.values().flat_map(|dir| dir.live.values());

@@ -104,6 +104,13 @@ impl Chunk {
             Self::End => 0,
         }
     }
+    /// The key of the API if it is a Kafka request that was sent whole: a 32-bit length, then the 16-bit key.
+    pub fn api_key(&self) -> Option<i16> {
+        let Self::Data(bytes) = self else { return None };
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let key = rest.first_chunk::<2>()?;
+        (u32::from_be_bytes(*length) as usize == rest.len()).then(|| i16::from_be_bytes(*key))
+    }
 }
 
 /// One direction of a connection.

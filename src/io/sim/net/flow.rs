@@ -15,7 +15,7 @@ use std::io::{self, ErrorKind};
 use std::task::{Context, Poll};
 
 /// Linux's least retransmission timeout, `TCP_RTO_MIN`.
-const FIRST_TIMEOUT_NS: u64 = 200_000_000;
+pub(super) const FIRST_TIMEOUT_NS: u64 = 200_000_000;
 /// Linux's greatest, `TCP_RTO_MAX`.
 const LAST_TIMEOUT_NS: u64 = 120_000_000_000;
 /// Linux's `net.ipv4.tcp_retries2`: with the timeouts above, patience ends after about 15 minutes.
@@ -49,7 +49,7 @@ impl State {
         let chunk = Chunk::Data(bytes.take().expect("a send is polled until it is ready"));
         flow.sent += chunk.len();
         let link = &links[from][to];
-        if acknowledged && !link.cut && flow.scheduled == flow.under_way.len() {
+        if acknowledged && !link.cut && !link.troubled && flow.scheduled == flow.under_way.len() {
             // The way is open and nothing waits for a retransmission: nearly always.
             flow.under_way.push_back(chunk);
             let earliest = self.now + link.latency(random);
@@ -79,7 +79,12 @@ impl State {
     }
     /// Gives the first unscheduled chunk its delivery.
     fn schedule_chunk(&mut self, conn: ConnId, side: u8, from: u32, to: u32) {
-        let earliest = self.now + self.latency(from, to);
+        let takes_ns = if self.net.links[from as usize][to as usize].troubled {
+            self.troubled_chunk(conn, side, FIRST_TIMEOUT_NS)
+        } else {
+            self.latency(from, to)
+        };
+        let earliest = self.now + takes_ns;
         let flow = &mut self.net.conn(conn).expect("the caller holds it").flows[usize::from(side)];
         let (time, epoch) = (flow.schedule(earliest), flow.epoch);
         self.push(time, Event::Net(NetEvent::Deliver { conn, side, epoch }));
@@ -96,21 +101,28 @@ impl State {
         if flow.epoch != epoch || flow.scheduled == 0 {
             return;
         }
-        if links[from][to].cut || !self.hosts[to].powered || conn.ends[peer].phase != Phase::Open {
-            return self.deliver_or_lose(entry, id, side);
+        if links[from][to].cut
+            || links[from][to].clogged
+            || !self.hosts[to].powered
+            || conn.ends[peer].phase != Phase::Open
+        {
+            return self.deliver_or_lose(entry, id, side, epoch);
         }
         self.take_in(entry, id, side);
     }
     /// A chunk would arrive at a host that cannot be reached, is off, or is not (or no longer) in the middle of the
     /// connection.
     #[cold]
-    fn deliver_or_lose(&mut self, entry: Entry, id: ConnId, side: u8) {
+    fn deliver_or_lose(&mut self, entry: Entry, id: ConnId, side: u8, epoch: u32) {
+        if self.hold_delivery(&entry, id, side, epoch) {
+            return;
+        }
         let (us, peer) = (usize::from(side), usize::from(1 - side));
         let conn = self.net.conn(id).expect("the caller holds it");
         let (from, to, phase) = (conn.ends[us].host, conn.ends[peer].host, conn.ends[peer].phase);
         let is_end = matches!(conn.flows[us].under_way.front(), Some(Chunk::End));
         // What was under way when the link was cut gets through or not: a coin for each chunk.
-        if !self.host(to).powered || (self.is_cut(from, to) && self.net.random.chance(1, 2)) {
+        if !self.hears(to) || (self.is_cut(from, to) && self.net.random.chance(1, 2)) {
             self.happened(entry.time, entry.seq, EventKind::Lost, to, u64::from(id.slot));
             return self.lose(id, side);
         }

@@ -7,6 +7,7 @@
 //! | `flow` | bytes under way: delivery, loss, retransmission, windows |
 //! | `setup` | opening and closing: handshake, refusal, end of stream, resets, deaths |
 //! | `links` | latency and cuts by ordered pair of hosts |
+//! | `trouble` | slow, lossy and clogged links, requests held back, forced resets |
 //!
 //! Absent on purpose: packets. A send travels as one chunk, so a frame that was sent whole arrives whole.
 
@@ -15,6 +16,7 @@ mod flow;
 mod handles;
 mod links;
 mod setup;
+mod trouble;
 
 use super::heap::Entry;
 use super::state::{Draws, State};
@@ -23,6 +25,8 @@ pub use handles::{Connection, Listener, Reader, Writer, connect};
 use links::Link;
 use setup::Listening;
 use std::collections::BTreeMap;
+pub use trouble::SlowLink;
+use trouble::Trouble;
 
 /// The knobs of the network.
 #[derive(Clone, Debug)]
@@ -85,6 +89,8 @@ pub(super) struct Net {
     listeners: BTreeMap<(u32, u16), Listening>,
     /// By sending host, then by receiving host.
     links: Vec<Vec<Link>>,
+    /// What is wrong with links, by their ends.
+    troubles: BTreeMap<(u32, u32), Trouble>,
     random: Draws,
 }
 
@@ -94,6 +100,7 @@ impl Net {
             conns: Conns::default(),
             listeners: BTreeMap::new(),
             links: Vec::new(),
+            troubles: BTreeMap::new(),
             random: Draws::new(seed, "network"),
         }
     }
@@ -103,6 +110,7 @@ impl Net {
     pub fn clear(&mut self) {
         self.listeners.clear();
         self.conns.clear();
+        self.troubles.clear();
     }
     /// How many connections some kernel knows of.
     #[cfg(test)]

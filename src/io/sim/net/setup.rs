@@ -112,7 +112,12 @@ impl State {
     fn send_step(&mut self, id: ConnId, side: usize, step: Step) {
         let conn = self.net.conn(id).expect("the caller holds it");
         let (from, to) = (conn.ends[side].host, conn.ends[1 - side].host);
-        let earliest = self.now + self.latency(from, to);
+        let takes_ns = if self.net.links[from as usize][to as usize].troubled {
+            self.troubled_transit(from, to, 0, SYN_TIMEOUT_NS)
+        } else {
+            self.latency(from, to)
+        };
+        let earliest = self.now + takes_ns;
         let flow = &mut self.net.conn(id).expect("just seen").flows[side];
         let time = earliest.max(flow.not_before);
         flow.not_before = time;
@@ -131,6 +136,10 @@ impl State {
             return;
         }
         let (client, server) = self.hosts_of(id);
+        let (leaves, at_end) = if matches!(step, Step::Syn | Step::Ack) { (client, server) } else { (server, client) };
+        if !matches!(step, Step::Retry) && self.holds(leaves, at_end, NetEvent::Handshake { conn: id, step }) {
+            return;
+        }
         let at = if matches!(step, Step::Syn | Step::Ack) { server } else { client };
         self.happened(entry.time, entry.seq, EventKind::Connect, at, u64::from(id.slot) << 8 | step as u64);
         match step {
@@ -278,6 +287,9 @@ impl State {
         let Some(conn) = self.net.conn(id) else { return };
         let (from, to) = (conn.ends[1 - us].host, conn.ends[us].host);
         if conn.ends[us].phase == Phase::Gone || !self.reaches(from, to) {
+            return;
+        }
+        if self.holds(from, to, NetEvent::Reset { conn: id, side }) {
             return;
         }
         self.happened(entry.time, entry.seq, EventKind::Reset, to, u64::from(id.slot));

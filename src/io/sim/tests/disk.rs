@@ -5,10 +5,10 @@ use crate::io::disk::{Disk, File};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
-const SEEDS: u64 = 60;
+pub(super) const SEEDS: u64 = 60;
 
 /// Runs `first` on a fresh disk, lets the host die by `death`, and gives what `second` finds in the next life.
-fn after<T, A, B, FA, FB>(seed: u64, death: fn(&World, HostId), first: A, second: B) -> T
+pub(super) fn after<T, A, B, FA, FB>(seed: u64, death: fn(&World, HostId), first: A, second: B) -> T
 where
     T: Send + 'static,
     A: Fn(Disk) -> FA + Send + Sync + 'static,
@@ -45,12 +45,12 @@ where
     })
 }
 
-async fn content(file: &File) -> Vec<u8> {
+pub(super) async fn content(file: &File) -> Vec<u8> {
     file.read_at(0, usize::MAX).await.expect("readable").to_vec()
 }
 
 /// The content of a file, if it is there.
-async fn find(disk: Disk, path: &'static str) -> Option<Vec<u8>> {
+pub(super) async fn find(disk: Disk, path: &'static str) -> Option<Vec<u8>> {
     match disk.open(path, false).await {
         Ok(file) => Some(content(&file).await),
         Err(error) => {
@@ -61,7 +61,7 @@ async fn find(disk: Disk, path: &'static str) -> Option<Vec<u8>> {
 }
 
 /// Makes a durable file with `old` in it.
-async fn durable(disk: &Disk, path: &str, old: &[u8]) -> File {
+pub(super) async fn durable(disk: &Disk, path: &str, old: &[u8]) -> File {
     let file = disk.open(path, true).await.expect("a file");
     file.append(old).await.expect("space");
     file.sync().await.expect("synced");

@@ -3,8 +3,10 @@
 mod clocks;
 mod determinism;
 mod disk;
+mod disk_faults;
 mod lives;
 mod network;
+mod network_faults;
 
 use super::{HostId, World, WorldConfig, run};
 use crate::io::net::{Connection, Listener, connect};

@@ -5,13 +5,13 @@ use crate::io::time::timeout;
 use std::io::ErrorKind;
 
 /// Milliseconds that `future` takes, and what it gives.
-async fn timed<F: Future>(world: &World, future: F) -> (u64, F::Output) {
+pub(super) async fn timed<F: Future>(world: &World, future: F) -> (u64, F::Output) {
     let begin = world.now_ns();
     let output = future.await;
     ((world.now_ns() - begin) / 1_000_000, output)
 }
 
-fn trial_host(world: &World) -> HostId {
+pub(super) fn trial_host(world: &World) -> HostId {
     world.host("trial").expect("the trial is a host")
 }
 
