@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use ktrial::io::sim::World;
@@ -115,20 +115,22 @@ mod foreign {
 
 #[test]
 fn the_wall_clock_is_named() {
-    // A thread outside the world copies real time into memory: a clock that no simulator intercepts.
-    let clock = Arc::new(AtomicU64::new(0));
-    let stop = Arc::new(AtomicBool::new(false));
-    let (ticking, stopped) = (clock.clone(), stop.clone());
-    let ticker = std::thread::spawn(move || {
+    // A thread outside the world tells real time to whoever asks: a clock that no simulator intercepts. It is asked
+    // for each message, so that the test does not hang on when the machine lets that thread run.
+    let (ask, asked) = mpsc::channel::<mpsc::Sender<u64>>();
+    let teller = std::thread::spawn(move || {
         let started = std::time::Instant::now();
-        while !stopped.load(Ordering::SeqCst) {
-            ticking.store(started.elapsed().as_micros() as u64, Ordering::SeqCst);
-            std::thread::yield_now();
+        for asker in asked {
+            asker.send(started.elapsed().as_nanos() as u64).expect("whoever asks waits");
         }
     });
-    expect_divergence(move |_, n| Some(if n >= 100 { clock.load(Ordering::SeqCst) % 1_000 + 1 } else { 0 }));
-    stop.store(true, Ordering::SeqCst);
-    ticker.join().expect("the clock stops");
+    let real_ns = move || {
+        let (answer, answered) = mpsc::channel();
+        ask.send(answer).expect("the teller lives");
+        answered.recv().expect("the teller answers")
+    };
+    expect_divergence(move |_, n| Some(if n >= 100 { real_ns() % 1_000 + 1 } else { 0 }));
+    teller.join().expect("the teller ends with the last one who could ask");
 }
 
 #[test]
