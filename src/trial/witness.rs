@@ -63,6 +63,7 @@ impl Witness {
     pub fn begin(&self) {
         let mut told = self.told.lock();
         told.began_ns = self.world.now_ns();
+        self.world.set_origin();
         told.timeline.clear();
     }
     /// Nanoseconds since the chaos phase began; 0 before that.
