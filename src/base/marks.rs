@@ -53,8 +53,8 @@ marks! {
     CheckQuorumResigned = "check-quorum-resigned";
     /// A quorum follower cut its log because the leader's diverges from it.
     QuorumTruncated = "quorum-log-truncated";
-    /// A producer sent a batch again after its answer was lost.
-    RetriedAfterSilence = "request-retried-after-lost-answer";
+    /// A producer sent a batch again: it was refused, or its answer was lost.
+    BatchSentAgain = "batch-sent-again";
 }
 
 thread_local! {

@@ -8,12 +8,16 @@
 //! | [`ledger`] | the folder of a campaign: results that survive its death |
 //! | [`shard`] | which seeds are ours when many machines share a campaign |
 //! | [`summary`] | what a campaign came to |
+//! | [`shrink`] | from a failing run to the smallest scenario that fails alike |
+//! | [`hunt`] | how long it takes to find a planted bug |
 //!
 //! A run is judged by `trial`; here nothing is judged again. Nothing here prints.
 
+pub mod hunt;
 pub mod job;
 pub mod ledger;
 pub mod pool;
 pub mod shard;
+pub mod shrink;
 pub mod summary;
 pub mod worker;

@@ -46,6 +46,14 @@ pub enum Command {
         after_help = "Examples:\n  ktrial replay reports/worker-dies-42/capsule.json\n  ktrial replay capsule.json --trace --node 2 --from 10s --to 12s\n\nExit codes: as of run; 5 if the digest is not the recorded one on the same source."
     )]
     Replay(ReplayArgs),
+    /// Find the smallest scenario that breaks the same property as a capsule
+    #[command(
+        after_help = "Example: ktrial shrink reports/swarm-everything-0..100/capsules/ack-0a1b2c3d.json --minutes 2"
+    )]
+    Shrink(ShrinkArgs),
+    /// The bug zoo: list what can be planted, or hunt it
+    #[command(after_help = "Examples:\n  ktrial bugs list\n  ktrial bugs hunt ack-before-isr --minutes 2")]
+    Bugs(BugsArgs),
     /// Run a scenario twice under one seed and name the first event that differs, if any
     #[command(after_help = "Example: ktrial diverge scenarios/cluster/worker-dies.json --seed 42")]
     Diverge(DivergeArgs),
@@ -162,6 +170,78 @@ pub struct ReplayArgs {
     /// Of the trace, what happens up to this time of the scenario, like 12s
     #[arg(long, value_name = "T", requires = "trace")]
     pub to: Option<String>,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `shrink`.
+#[derive(Clone, Debug, Args)]
+pub struct ShrinkArgs {
+    /// The capsule that a failing run left
+    #[arg(value_name = "CAPSULE")]
+    pub capsule: PathBuf,
+    /// How long to look for something smaller
+    #[arg(long, value_name = "M", default_value = "5", value_parser = minutes)]
+    pub minutes: f64,
+    /// How many worker processes [default: as many as processors]
+    #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Seconds of real time after which a run counts as hung
+    #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seed_timeout: u64,
+    /// The scenario file to write [default: beside the capsule, with .shrunk.json in place of .json]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `bugs`.
+#[derive(Clone, Debug, Args)]
+pub struct BugsArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: BugsCommand,
+}
+
+/// The subcommands of `bugs`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum BugsCommand {
+    /// Name every bug with its story and its source
+    #[command(after_help = "Example: ktrial bugs list")]
+    List(ListArgs),
+    /// Plant each bug, run the profile `everything` until a property breaks, and shrink what broke
+    #[command(
+        after_help = "Example: ktrial bugs hunt ack-before-isr volatile-vote --minutes 2\n\nExit codes: 0 all found; 1 one was not."
+    )]
+    Hunt(HuntArgs),
+}
+
+/// Options of `bugs list`.
+#[derive(Clone, Debug, Args)]
+pub struct ListArgs {
+    /// Print one JSON document and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `bugs hunt`.
+#[derive(Clone, Debug, Args)]
+pub struct HuntArgs {
+    /// The bugs to hunt [default: all]
+    #[arg(value_name = "NAME", value_parser = bug_parser(), hide_possible_values = true)]
+    pub names: Vec<Bug>,
+    /// Minutes for each bug and starting seed, and again for shrinking
+    #[arg(long, value_name = "M", default_value = "2", value_parser = minutes)]
+    pub minutes: f64,
+    /// How many worker processes [default: as many as processors]
+    #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Where capsules and shrunk scenarios go
+    #[arg(long, value_name = "DIR", default_value = "reports/hunt")]
+    pub out: PathBuf,
     /// Print one JSON document and nothing else
     #[arg(long)]
     pub json: bool,

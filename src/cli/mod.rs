@@ -5,6 +5,8 @@
 
 pub mod args;
 #[cfg(madsim)]
+mod bugs;
+#[cfg(madsim)]
 mod check;
 #[cfg(madsim)]
 mod diverge;
@@ -20,6 +22,8 @@ mod replay;
 mod run;
 #[cfg(not(madsim))]
 pub mod serve;
+#[cfg(madsim)]
+mod shrink;
 #[cfg(madsim)]
 mod summary;
 #[cfg(madsim)]
@@ -99,6 +103,8 @@ fn dispatch(command: &Command, parts: &Parts, streams: &mut Streams<'_>) -> io::
         Command::Check(args) => check::check(args, streams),
         Command::Swarm(args) => swarm::swarm(args, streams),
         Command::Worker => crate::campaign::worker::serve(parts.runner).map(|()| 0),
+        Command::Shrink(args) => shrink::shrink(args, streams),
+        Command::Bugs(args) => bugs::bugs(args, streams),
         Command::Replay(args) => replay::replay(args, parts, streams),
         Command::Diverge(args) => diverge::diverge(args, streams),
         Command::Schema(_) => output::document(streams, &crate::scenario::schema::schema()).map(|()| 0),
@@ -114,6 +120,8 @@ fn dispatch(command: &Command, parts: &Parts, streams: &mut Streams<'_>) -> io::
         Command::Check(_) => "check",
         Command::Swarm(_) => "swarm",
         Command::Worker => "worker",
+        Command::Shrink(_) => "shrink",
+        Command::Bugs(_) => "bugs",
         Command::Replay(_) => "replay",
         Command::Diverge(_) => "diverge",
         Command::Schema(_) => "schema",

@@ -4,6 +4,7 @@
 //! Here the rooms below come together. Nothing here prints, and nothing here decides what is right: that is the court's.
 
 mod audit;
+mod budget;
 pub mod capsule;
 pub mod determinism;
 pub mod failure;

@@ -42,7 +42,7 @@ pub(super) struct Testimony {
 pub(super) async fn run(world: World, scenario: Arc<Scenario>, planted: Vec<Bug>) -> Testimony {
     bugs::plant(&planted);
     drop(marks::take());
-    let witness = Arc::new(Witness::new(&world, plan::promises(&scenario)));
+    let witness = Arc::new(Witness::new(&world, plan::promises(&scenario), &scenario));
     let watcher: Watcher = witness.clone();
     let cluster = Cluster::new(&world, &plan::cluster(&scenario), watcher.clone());
     let trial = Trial { scenario, cluster, witness: witness.clone(), watcher };

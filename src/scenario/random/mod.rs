@@ -50,6 +50,7 @@ pub fn draw(profile: &Profile, seed: u64, overrides: &Overrides) -> Scenario {
         clients,
         duration: Millis(DURATION_MS),
         faults: Vec::new(),
+        keep_budget: true,
         expect: Expect::default(),
     };
     scenario.faults = nemesis::faults(&mut stream("faults"), profile, &scenario);
@@ -59,9 +60,11 @@ pub fn draw(profile: &Profile, seed: u64, overrides: &Overrides) -> Scenario {
 /// How many entries of the fault list do harm: whatever only mends is none.
 #[must_use]
 pub fn harmful(scenario: &Scenario) -> usize {
-    scenario
-        .faults
-        .iter()
-        .filter(|f| !matches!(f.action, Action::Start(_) | Action::Resume(_) | Action::Heal(_)))
-        .count()
+    scenario.faults.iter().filter(|f| does_harm(&f.action)).count()
+}
+
+/// False for what only mends.
+#[must_use]
+pub fn does_harm(action: &Action) -> bool {
+    !matches!(action, Action::Start(_) | Action::Resume(_) | Action::Heal(_))
 }

@@ -4,19 +4,20 @@
 //! fault often follows while the first is still being dealt with, and pauses are about as long as the timeouts that
 //! they are to expire. What loses unsynced data keeps to the budget.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::profile::{Kind, Profile};
 use crate::base::random::Stream;
 use crate::base::{BrokerId, TopicPartition};
-use crate::scenario::budget::{self, Stake};
+use crate::scenario::budget::{self, Loss, Stake};
 use crate::scenario::model::{Action, Cut, Fault, Heal, Scenario, Target};
 use crate::scenario::units::Millis;
 
 /// Faults begin so long after the clients.
 const FIRST_MS: u64 = 1_500;
-/// A broker that comes back is taken to be in every ISR again after this time, for what is drawn beforehand.
-const RECOVERY_MS: u64 = 9_000;
+/// A broker that comes back is taken to be in every ISR again after this time. If it is not, the run leaves out what
+/// would exceed the budget.
+const RECOVERY_MS: u64 = 4_000;
 
 /// The fault list of a scenario whose other parts are drawn already.
 pub(super) fn faults(stream: &mut Stream, profile: &Profile, scenario: &Scenario) -> Vec<Fault> {
@@ -37,6 +38,20 @@ pub(super) fn faults(stream: &mut Stream, profile: &Profile, scenario: &Scenario
     let mut faults = nemesis.faults;
     faults.retain(|f| f.at.0 <= end);
     faults.sort_by_key(|f| f.at);
+    without_idle_heals(faults)
+}
+
+/// Drops every `heal` before which nothing is cut.
+fn without_idle_heals(mut faults: Vec<Fault>) -> Vec<Fault> {
+    let mut cut = false;
+    faults.retain(|f| match f.action {
+        Action::Cut(_) | Action::Isolate(_) => {
+            cut = true;
+            true
+        }
+        Action::Heal(_) => std::mem::take(&mut cut),
+        _ => true,
+    });
     faults
 }
 
@@ -58,8 +73,8 @@ struct Nemesis<'a> {
     session_ms: u64,
     /// Until when each broker is down or stands still.
     busy: BTreeMap<BrokerId, u64>,
-    /// Until when each broker that lost power is not yet taken to be back.
-    windows: BTreeMap<BrokerId, u64>,
+    /// How each broker ended that is not yet taken to be back, and until when.
+    windows: BTreeMap<BrokerId, (u64, Loss)>,
     faults: Vec<Fault>,
 }
 
@@ -114,11 +129,14 @@ impl<'a> Nemesis<'a> {
 
     /// Takes a broker down and up again; power only if the budget allows it.
     fn down(&mut self, at: u64, broker: BrokerId, power: bool, lasts: u64) {
-        let open: BTreeSet<_> = self.windows.iter().filter(|(_, until)| **until >= at).map(|(id, _)| *id).collect();
-        let power = power && budget::survives(&self.stakes, &open, broker).is_ok();
-        if power {
-            self.windows.insert(broker, at + lasts + RECOVERY_MS);
+        let open =
+            self.windows.iter().filter(|(_, (until, _))| *until >= at).map(|(id, (_, loss))| (*id, *loss)).collect();
+        let power = power && budget::survives(&self.stakes, &open, broker, Loss::Unsynced).is_ok();
+        let loss = if power { Loss::Unsynced } else { Loss::Process };
+        if budget::survives(&self.stakes, &open, broker, loss).is_err() {
+            return;
         }
+        self.windows.insert(broker, (at + lasts + RECOVERY_MS, loss));
         let target = Target::Broker(broker);
         self.add(at, if power { Action::PowerCut(target.clone()) } else { Action::Crash(target.clone()) });
         self.add(at + lasts, Action::Start(target));
