@@ -22,11 +22,14 @@ use crate::replica::{IsrAnswer, IsrProposal};
 /// The newest proposal of each partition.
 type Proposals = BTreeMap<(TopicId, i32), (Arc<Partition>, IsrProposal)>;
 
+/// Who asks, and for what.
+type Waiting = (Weak<Partition>, IsrProposal);
+
 /// Proposals that are not under way yet.
 #[derive(Debug, Default)]
 pub(super) struct IsrQueue {
     /// Partitions hold this queue, by what they share, and so it may not hold them.
-    waiting: Mutex<BTreeMap<(TopicId, i32), (Weak<Partition>, IsrProposal)>>,
+    waiting: Mutex<BTreeMap<(TopicId, i32), Waiting>>,
     ring: Notify,
 }
 
