@@ -16,6 +16,7 @@ use super::info::BatchInfo;
 use super::reader::{LogReader, Shared};
 use super::segment::{Segment, stem};
 use crate::base::Offset;
+use crate::base::marks::{Mark, mark};
 use crate::io::disk::Disk;
 
 /// See the module.
@@ -131,6 +132,7 @@ impl LogStore {
         self.segments.push(Arc::new(fresh));
         self.publish();
         full.with(|p| p.seal());
+        mark(Mark::SegmentRolled);
         Ok(())
     }
 

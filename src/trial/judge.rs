@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::run::Testimony;
 use crate::base::TopicPartition;
-use crate::io::sim::{Panic, Run};
+use crate::io::sim::{Panic, Run, WATCHDOG};
 use crate::report::availability::{self, WriteEnd, WriteSample};
 use crate::report::expectations;
 use crate::report::verdict::{Event, Outcome, Verdict, Violation};
@@ -43,12 +43,14 @@ pub(super) fn judge(scenario: &Scenario, seed: u64, run: Run<Testimony>) -> (Ver
 }
 
 fn panicked(panic: &Panic, verdict: &mut Verdict) {
-    verdict.outcome = Outcome::Panicked;
+    let hung = panic.task == WATCHDOG;
+    verdict.outcome = if hung { Outcome::NotLive } else { Outcome::Panicked };
     verdict.reason = format!("{panic} (at {} ms of the run)", panic.time_ns / MS);
 }
 
 fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> Vec<Entry> {
-    let Testimony { findings, timeline, history, not_live } = testimony;
+    let Testimony { findings, timeline, history, not_live, marks } = testimony;
+    verdict.marks = marks.into_iter().map(|(mark, hits)| (mark.name().to_owned(), hits)).collect();
     count(&history, verdict);
     verdict.permitted_loss = findings.permitted.len() as u64;
     verdict.lost = findings.lost as u64 - verdict.permitted_loss;

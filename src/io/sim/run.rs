@@ -143,6 +143,7 @@ impl World {
     fn results(&self) -> (RunStats, Option<Recording>) {
         let sim_time = Duration::from_nanos(self.now_ns());
         let mut state = self.state().lock();
+        let origin_ns = state.origin;
         let mut draws = std::mem::take(&mut state.opened);
         draws.insert("network".into(), state.net.draws());
         draws.insert("disk".into(), state.disk_ops.draws());
@@ -155,7 +156,7 @@ impl World {
             draws,
         };
         let hosts = state.hosts.iter().map(|h| h.name.to_string()).collect();
-        let recording = state.recorded.take().map(|events| Recording { hosts, events });
+        let recording = state.recorded.take().map(|events| Recording { hosts, events, origin_ns });
         (stats, recording)
     }
 }

@@ -163,6 +163,11 @@ impl World {
         let elapsed = self.0.time.elapsed();
         elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())
     }
+    /// Times of a trace count from now on.
+    pub fn set_origin(&self) {
+        let now = self.now_ns();
+        self.state().lock().origin = now;
+    }
     /// The seed of this run.
     #[must_use]
     pub fn seed(&self) -> u64 {
