@@ -47,12 +47,22 @@ impl Partitions {
         }
     }
     fn apply_configs(&self, image: &Image, changes: &Changes) {
+        let me = self.shared.config.id;
+        let everywhere = [ConfigResource::Broker(me), ConfigResource::ClusterDefault];
+        if everywhere.iter().any(|resource| changes.configs.contains(resource)) {
+            let local: Vec<_> = self.directory.read().iter().cloned().collect();
+            for p in &local {
+                if let Some(topic) = image.topic_by_id(p.topic_id) {
+                    self.configure(image, topic, p);
+                }
+            }
+            return;
+        }
         for resource in &changes.configs {
             let ConfigResource::Topic(name) = resource else { continue };
             let Some(topic) = image.topic(name) else { continue };
-            let config = self.replica_config(image, topic);
             let local: Vec<_> = self.directory.read().of_topic(topic.id).cloned().collect();
-            local.iter().for_each(|p| p.reconfigure(config));
+            local.iter().for_each(|p| self.configure(image, topic, p));
         }
     }
     fn apply_partition(&self, image: &Image, topic: &Arc<Topic>, index: i32) {
@@ -68,16 +78,29 @@ impl Partitions {
     fn create(&self, image: &Image, topic: &Arc<Topic>, index: i32) -> Arc<Partition> {
         let config = self.replica_config(image, topic);
         let partition = Arc::new(Partition::new(self.shared.clone(), topic.name_of(index), topic.id, config));
+        self.configure(image, topic, &partition);
         self.directory.write().insert(partition.clone());
         self.logs.create(partition.clone());
         partition
     }
-    fn replica_config(&self, image: &Image, topic: &Arc<Topic>) -> ReplicaConfig {
+    /// Tells a partition what its topic's settings are by now.
+    fn configure(&self, image: &Image, topic: &Topic, partition: &Arc<Partition>) {
         let config = &self.shared.config;
-        let factor = topic.replication_factor();
+        let max = image.effective_config(&topic.name, config.id, "max.message.bytes", "message.max.bytes");
+        partition
+            .set_max_message_bytes(max.and_then(|text| text.trim().parse().ok()).unwrap_or(config.message_max_bytes));
+        partition.reconfigure(self.replica_config(image, topic));
+    }
+    fn replica_config(&self, image: &Image, topic: &Topic) -> ReplicaConfig {
+        let config = &self.shared.config;
         ReplicaConfig {
             lag_time_max_ms: config.replica_lag_time_max_ms,
-            min_insync_replicas: image.min_insync_replicas(&topic.name, factor, config.min_insync_replicas),
+            min_insync_replicas: image.min_insync_replicas(
+                &topic.name,
+                config.id,
+                usize::MAX,
+                config.min_insync_replicas,
+            ),
         }
     }
     fn remove_topic(&self, id: TopicId) {
@@ -92,7 +115,7 @@ impl Partitions {
         let local: Vec<_> = self.directory.read().iter().cloned().collect();
         for p in &local {
             match image.topic_by_id(p.topic_id).filter(|_| mine(&p)) {
-                Some(topic) => p.reconfigure(self.replica_config(image, topic)),
+                Some(topic) => self.configure(image, topic, p),
                 None => self.remove(p.topic_id, p.tp.partition),
             }
         }

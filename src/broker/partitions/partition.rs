@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
@@ -32,6 +33,7 @@ pub(super) struct Partition {
     pub tp: TopicPartition,
     pub topic_id: TopicId,
     shared: Arc<Shared>,
+    max_message_bytes: AtomicUsize,
     cell: Mutex<Cell>,
 }
 
@@ -71,7 +73,8 @@ pub(super) struct Appended {
 impl Partition {
     pub fn new(shared: Arc<Shared>, tp: TopicPartition, topic_id: TopicId, config: ReplicaConfig) -> Self {
         let cell = Cell { config, state: None, open: None, stopped: false };
-        Self { tp, topic_id, shared, cell: Mutex::new(cell) }
+        let max_message_bytes = AtomicUsize::new(shared.config.message_max_bytes);
+        Self { tp, topic_id, shared, max_message_bytes, cell: Mutex::new(cell) }
     }
     /// The log is open: the replica comes to life and takes the role that metadata has given it meanwhile.
     pub fn opened(self: &Arc<Self>, core: ReplicaCore, log: LogHandle) {
@@ -131,6 +134,14 @@ impl Partition {
     pub fn reconfigure(self: &Arc<Self>, config: ReplicaConfig) {
         self.cell.lock().config = config;
         self.with(|core, ctx, out| core.reconfigure(ctx, config, out));
+    }
+    /// `max.message.bytes` of the topic by now.
+    pub fn max_message_bytes(&self) -> usize {
+        self.max_message_bytes.load(Ordering::Relaxed)
+    }
+    /// The topic's `max.message.bytes` may have changed.
+    pub fn set_max_message_bytes(&self, bytes: usize) {
+        self.max_message_bytes.store(bytes, Ordering::Relaxed);
     }
     /// Takes a producer's batch in as leader.
     ///

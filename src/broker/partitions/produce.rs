@@ -44,7 +44,7 @@ impl Partitions {
             Ok(partition) => partition,
             Err(error) => return ProduceOutcome { current_leader: self.leader_hint(&p, error), ..refused(error) },
         };
-        let batch = match validate_produce(&p.records, self.shared.config.message_max_bytes) {
+        let batch = match validate_produce(&p.records, partition.max_message_bytes()) {
             Ok(batch) => batch,
             Err(error) => return refused(error.code()),
         };
