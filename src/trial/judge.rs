@@ -21,6 +21,9 @@ pub struct Papers {
 }
 
 /// Judges a run.
+///
+/// # Panics
+/// If the run ended and something of it lives on: a long campaign would run out of memory.
 pub(super) fn judge(scenario: &Scenario, seed: u64, run: Run<Testimony>) -> (Verdict, Papers) {
     let mut verdict = Verdict::new(&scenario.name, seed);
     verdict.simulated_ms = scenario.duration.0;
@@ -28,6 +31,7 @@ pub(super) fn judge(scenario: &Scenario, seed: u64, run: Run<Testimony>) -> (Ver
     verdict.digest = run.stats.digest.to_string();
     match run.outcome {
         Ok(testimony) => {
+            assert_eq!(run.stats.left_behind, 0, "files, connections or timers outlived the run");
             let history = weigh(scenario, testimony, &mut verdict);
             (verdict, Papers { history })
         }

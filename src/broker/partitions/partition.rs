@@ -288,7 +288,7 @@ impl Partition {
         match output {
             Output::ProduceDone { token, result } => self.shared.requests.produce_done(token, result),
             Output::FetchReady(token) => self.shared.requests.fetch_ready(token),
-            Output::ProposeIsr(proposal) => self.shared.isr.push(self.clone(), proposal),
+            Output::ProposeIsr(proposal) => self.shared.isr.push(self, proposal),
             Output::Truncate { to, generation } => {
                 self.truncated(open, to);
                 self.submit(open, ctx, Op::Truncate { to, generation });

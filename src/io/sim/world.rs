@@ -74,6 +74,10 @@ impl World {
     pub(super) fn leave() {
         CURRENT.set(None);
     }
+    /// How many handles of this world there are, this one included.
+    pub(super) fn handles(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
     pub(super) fn current() -> Self {
         Self::with_current(Clone::clone)
     }
