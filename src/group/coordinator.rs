@@ -262,7 +262,7 @@ impl Coordinator {
         }
     }
     /// Another broker coordinates from here on: whoever waits is told to look for it.
-    pub fn resign(mut self, now: Now, out: &mut Vec<Output>) {
+    pub fn resign(&mut self, now: Now, out: &mut Vec<Output>) {
         let error = ResponseError::NotCoordinator;
         for (_, mut waiting) in std::mem::take(&mut self.appends.waiting) {
             if !matches!(waiting.then, Then::Assign { .. }) {

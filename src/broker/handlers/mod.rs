@@ -1,6 +1,7 @@
 //! One file for each family of APIs: decode, ask the rooms that know, encode. No protocol rule lives here.
 
 mod fetch;
+mod groups;
 mod list_offsets;
 mod metadata;
 mod produce;
@@ -39,7 +40,7 @@ impl Node {
             ApiKey::InitProducerId => answer(&request, |r| self.init_producer_id(r)).await,
             ApiKey::CreateTopics => answer(&request, |r| self.forward_create_topics(r, version)).await,
             ApiKey::DeleteTopics => answer(&request, |r| self.forward_delete_topics(r, version)).await,
-            other => unserved(other),
+            _ => self.handle_groups(request).await,
         }
     }
 

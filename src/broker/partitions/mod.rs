@@ -8,6 +8,7 @@
 //! | [`Partitions::apply`] | takes committed metadata in |
 //! | [`Partitions::produce`], [`Partitions::fetch`] | with everything that waits |
 //! | [`Partitions::list_offset`], [`Partitions::offset_for_leader_epoch`] | |
+//! | [`Partitions::leadership`], [`Partitions::append`] | for coordinators, who keep their books in partitions that they lead |
 //! | [`Partitions::failed`] | tells when the log directory is lost |
 //! | [`Partitions::shutdown`] | closes everything cleanly |
 //!
@@ -16,6 +17,7 @@
 pub mod api;
 mod apply;
 mod config;
+mod coordinated;
 mod directory;
 mod fetch;
 mod fetchers;
@@ -42,6 +44,7 @@ pub use self::api::{
     PartitionView, ProduceOutcome, ProducePartition, Role, TopicRef,
 };
 pub use self::config::PartitionsConfig;
+pub use self::coordinated::{Append, Leadership};
 use self::directory::Directory;
 use self::logs::Logs;
 use self::partition::Partition;

@@ -149,7 +149,7 @@ impl World {
         self.high_watermark = self.log.len();
         self.lives += 1;
         let fresh = self.replayed();
-        let old = std::mem::replace(&mut self.coordinator, fresh);
+        let mut old = std::mem::replace(&mut self.coordinator, fresh);
         let mut out = Vec::new();
         old.resign(self.now(), &mut out);
         self.take(out);
