@@ -189,7 +189,7 @@ fn three_brokers() -> ClusterPlan {
 #[test]
 fn the_successor_of_a_dead_coordinator_knows_generation_and_offsets() {
     for seed in 1..=5 {
-        let run = sim::run(seed, WorldConfig::default(), |world| async move {
+        let run = sim::run(seed, WorldConfig::default(), move |world| async move {
             let cluster = Cluster::new(&world, &three_brokers(), Arc::new(Nobody));
             for id in 1..=3 {
                 cluster.start(BrokerId(id)).await;
@@ -205,7 +205,7 @@ fn the_successor_of_a_dead_coordinator_knows_generation_and_offsets() {
                     if seed % 2 == 0 {
                         cluster.power_cut(BrokerId(broker))
                     } else {
-                        drop(cluster.crash(BrokerId(broker)))
+                        assert!(cluster.crash(BrokerId(broker)), "it coordinated a moment ago");
                     }
                     break;
                 }
