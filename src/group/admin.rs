@@ -4,8 +4,8 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 
+use super::classic::{Group, State};
 use super::coordinator::Coordinator;
-use super::group::{Group, State};
 use super::member::Member;
 use super::turn::{Then, Turn};
 use super::types::{LogRecord, Reply, Ticket, wire};

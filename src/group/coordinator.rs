@@ -10,8 +10,8 @@ use kafka_protocol::messages::{
     OffsetDeleteRequest, OffsetDeleteResponse, SyncGroupRequest,
 };
 
+use super::classic::{CommittedOffset, Group, State};
 use super::config::GroupConfig;
-use super::group::{CommittedOffset, Group, State};
 use super::turn::{Appends, Then, Turn, Waiting};
 use super::types::{AppendId, Caller, Output, Reply, Ticket};
 use super::{join, offsets, sync};

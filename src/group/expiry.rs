@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::classic::{CommittedOffset, Group, State};
 use super::config::GroupConfig;
-use super::group::{CommittedOffset, Group, State};
 use super::turn::{Then, Turn};
 use crate::base::TopicPartition;
 

@@ -6,7 +6,7 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 
-use super::group::{Group, JoinPhase, State};
+use super::classic::{Group, JoinPhase, State};
 use super::member::Member;
 use super::turn::{Then, Turn};
 use super::types::{Caller, Reply, Ticket, text, wire};

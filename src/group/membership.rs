@@ -7,7 +7,7 @@ use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::{HeartbeatRequest, LeaveGroupResponse};
 
-use super::group::{Group, State};
+use super::classic::{Group, State};
 use super::join;
 use super::turn::Turn;
 use super::types::text;

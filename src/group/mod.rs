@@ -18,10 +18,10 @@
 //! What must not enter: I/O, clocks, the log's own rules, assignors (members assign among themselves), transactions.
 
 mod admin;
+mod classic;
 mod config;
 mod coordinator;
 mod expiry;
-mod group;
 mod join;
 mod member;
 mod membership;
@@ -35,7 +35,7 @@ mod tests;
 mod turn;
 mod types;
 
+pub use classic::{CommittedOffset, State};
 pub use config::GroupConfig;
 pub use coordinator::Coordinator;
-pub use group::{CommittedOffset, State};
 pub use types::{AppendId, Caller, LogRecord, Output, Reply, Ticket};

@@ -8,7 +8,7 @@ use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponseParti
 use kafka_protocol::messages::offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic};
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse};
 
-use super::group::{CommittedOffset, Group, State};
+use super::classic::{CommittedOffset, Group, State};
 use super::turn::{Then, Turn};
 use super::types::{LogRecord, Reply, Ticket};
 use crate::base::{Now, TopicPartition};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Buf;
 
-use super::group::Group;
+use super::classic::Group;
 
 /// The protocol type of consumers.
 pub(super) const CONSUMER: &str = "consumer";

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::classic::{CommittedOffset, Group, State};
 use super::coordinator::Coordinator;
-use super::group::{CommittedOffset, Group, State};
 use super::member::Member;
 use crate::base::{Now, TopicPartition};
 use crate::wire::records::RecordError;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 
-use super::group::{Group, State};
+use super::classic::{Group, State};
 use super::join;
 use super::member::Member;
 use super::turn::{Then, Turn};

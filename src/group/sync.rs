@@ -7,7 +7,7 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 
-use super::group::{Group, State};
+use super::classic::{Group, State};
 use super::turn::{Then, Turn};
 use super::types::{Reply, Ticket, text, wire};
 

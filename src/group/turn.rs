@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kafka_protocol::messages::{JoinGroupResponse, OffsetCommitResponse, OffsetDeleteResponse};
 
+use super::classic::CommittedOffset;
 use super::config::GroupConfig;
-use super::group::CommittedOffset;
 use super::member::Member;
 use super::types::{AppendId, LogRecord, Output, Reply, Ticket};
 use crate::base::random::Stream;

@@ -8,7 +8,7 @@ use kafka_protocol::ResponseError;
 use super::Partitions;
 use super::api::{BoxFuture, ProduceOutcome, Role, TopicRef};
 use crate::base::{LeaderEpoch, Offset, TopicPartition};
-use crate::log::batch::validate_produce;
+use crate::log::batch::{validate_for_log, validate_produce};
 use crate::replica::{Acks, ProduceToken};
 
 /// Ends when the in-sync replicas have what was appended, or with the reason why this will not be.
@@ -41,7 +41,9 @@ impl Partitions {
     /// Nothing was appended, and never will be.
     pub fn append(&self, tp: &TopicPartition, epoch: LeaderEpoch, batch: &Bytes) -> Result<Append, ResponseError> {
         let partition = self.find(&TopicRef::Name(tp.topic.clone()), tp.partition)?;
-        let batch = validate_produce(batch, self.shared.config.message_max_bytes).map_err(|e| e.code())?;
+        let config = partition.log_config();
+        let batch = validate_produce(batch, config.max_message_bytes as usize).map_err(|e| e.code())?;
+        validate_for_log(&batch, &config).map_err(|e| e.code())?;
         let appended = partition.append_in(Some(epoch), Acks::All, batch)?;
         if appended.done {
             return Ok(Box::pin(std::future::ready(Ok(()))));

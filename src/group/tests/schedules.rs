@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::world::*;
-use crate::group::group::State;
+use crate::group::classic::State;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {

@@ -1,5 +1,5 @@
 use super::world::*;
-use crate::group::group::State;
+use crate::group::classic::State;
 
 fn started(consumers: usize, statics: usize) -> World {
     let mut world = World::new(consumers, statics);

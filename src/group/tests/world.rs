@@ -15,7 +15,7 @@ use kafka_protocol::messages::{
 
 use crate::base::random::Stream;
 use crate::base::{Now, TopicPartition};
-use crate::group::group::State;
+use crate::group::classic::State;
 use crate::group::types::wire;
 use crate::group::{AppendId, Caller, Coordinator, GroupConfig, LogRecord, Output, Reply, Ticket};
 use crate::wire::records::groups::{GroupKey, GroupMetadataValue, OffsetCommitValue};
