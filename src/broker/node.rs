@@ -10,6 +10,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::channel::ControllerChannel;
 use super::controller::ControllerNode;
+use super::groups::Groups;
 use super::lifecycle::{Lifecycle, LifecycleError};
 use super::metadata::MetadataCache;
 use super::options::NodeOptions;
@@ -22,6 +23,7 @@ use super::server;
 use crate::base::{BrokerEpoch, BrokerId};
 use crate::controller::ControllerConfig;
 use crate::controller::image::Image;
+use crate::group::GroupConfig;
 use crate::io::disk::Disk;
 use crate::io::net::Listener;
 use crate::io::task::TaskSet;
@@ -55,6 +57,7 @@ pub struct Node {
     pub(super) quorum: Arc<Quorum>,
     pub(super) controller: Option<Arc<ControllerNode>>,
     pub(super) partitions: Partitions,
+    pub(super) groups: Arc<Groups>,
     pub(super) lifecycle: Lifecycle,
     pub(super) producer_ids: ProducerIds,
     pub(super) forwarding: ControllerChannel,
@@ -88,7 +91,8 @@ impl Node {
         let metadata = Arc::new(MetadataCache::default());
         let mut draw = crate::io::rng("incarnation");
         let incarnation = uuid::Uuid::from_u64_pair(draw.next_u64(), draw.next_u64());
-        let publisher = Publisher::new(&metadata, partitions.clone(), probe.clone(), options.id, incarnation);
+        let groups = Groups::new(options.id, group_config(&options), partitions.clone());
+        let publisher = Publisher::new(&metadata, partitions.clone(), &groups, probe.clone(), options.id, incarnation);
         tasks.spawn("metadata-publisher", publisher.run(quorum.subscribe()));
         let node = Arc::new(Self {
             lifecycle: Lifecycle::new(
@@ -105,6 +109,7 @@ impl Node {
             quorum,
             controller,
             partitions,
+            groups,
         });
         probe.tell(Event::Started);
         let result = node.serve(stop, leave, &mut tasks).await;
@@ -140,6 +145,7 @@ impl Node {
             }
         }
         leave.await;
+        self.groups.stop();
         self.quorum.shutdown(RESIGN_TIMEOUT).await;
         self.partitions.shutdown().await?;
         Ok(())
@@ -220,6 +226,20 @@ fn partitions_config(options: &NodeOptions) -> PartitionsConfig {
         producer_id_expiration_ms: c.producer_id_expiration_ms,
         // The disk is mounted at the log directory already.
         ..PartitionsConfig::new(options.id, "")
+    }
+}
+
+fn group_config(options: &NodeOptions) -> GroupConfig {
+    let c = &options.config;
+    GroupConfig {
+        min_session_timeout_ms: c.group_min_session_timeout_ms as i32,
+        max_session_timeout_ms: c.group_max_session_timeout_ms as i32,
+        initial_rebalance_delay_ms: c.group_initial_rebalance_delay_ms as u64,
+        max_size: c.group_max_size as usize,
+        offset_metadata_max_bytes: c.offset_metadata_max_bytes as usize,
+        offsets_retention_ms: c.offsets_retention_minutes * 60_000,
+        offsets_retention_check_interval_ms: c.offsets_retention_check_interval_ms as u64,
+        commit_timeout_ms: c.offsets_commit_timeout_ms as u64,
     }
 }
 

@@ -47,6 +47,15 @@ const BROKER: &[Api] = &[
     api(ApiKey::Fetch, /*         */ 4, 18, 17),
     api(ApiKey::ListOffsets, /*   */ 1, 10, 10),
     api(ApiKey::Metadata, /*      */ 0, 13, 13),
+    api(ApiKey::OffsetCommit, /*  */ 2, 9, 9),
+    api(ApiKey::OffsetFetch, /*   */ 1, 9, 9),
+    api(ApiKey::FindCoordinator, /**/ 0, 6, 6),
+    api(ApiKey::JoinGroup, /*     */ 0, 9, 9),
+    api(ApiKey::Heartbeat, /*     */ 0, 4, 4),
+    api(ApiKey::LeaveGroup, /*    */ 0, 5, 5),
+    api(ApiKey::SyncGroup, /*     */ 0, 5, 5),
+    api(ApiKey::DescribeGroups, /**/ 0, 6, 6),
+    api(ApiKey::ListGroups, /*    */ 0, 5, 5),
     api(ApiKey::ApiVersions, /*   */ 0, 4, 4),
     api(ApiKey::CreateTopics, /*  */ 2, 7, 7),
     api(ApiKey::DeleteTopics, /*  */ 1, 6, 6),
@@ -63,6 +72,8 @@ const BROKER: &[Api] = &[
     api(ApiKey::DescribeCluster, /**/ 0, 2, 2),
     api(ApiKey::UnregisterBroker, /**/ 0, 0, 0),
     api(ApiKey::DescribeTopicPartitions, 0, 0, 0),
+    api(ApiKey::DeleteGroups, /*  */ 0, 2, 2),
+    api(ApiKey::OffsetDelete, /*  */ 0, 0, 0),
 ];
 
 const CONTROLLER: &[Api] = &[

@@ -4,6 +4,7 @@
 mod administration;
 mod bugs_are_found;
 mod campaign;
+mod coordinators;
 mod determinism;
 mod golden;
 mod isolation;

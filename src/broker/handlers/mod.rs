@@ -5,6 +5,7 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_topic_partitions;
 mod fetch;
+mod groups;
 mod list_offsets;
 mod metadata;
 mod produce;
@@ -64,7 +65,7 @@ impl Node {
             ApiKey::DescribeTopicPartitions => {
                 answer(&request, |r| async move { self.describe_topic_partitions(&r) }).await
             }
-            other => unserved(other),
+            _ => self.handle_groups(request).await,
         }
     }
 

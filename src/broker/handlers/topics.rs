@@ -60,12 +60,16 @@ impl Node {
 
     /// Creates topics that a client asked for, with the broker's defaults, and waits until this broker knows them.
     pub(super) async fn auto_create(self: &Arc<Self>, names: Vec<TopicName>) {
-        let topic = |name: &TopicName| {
-            CreatableTopic::default().with_name(name.clone()).with_num_partitions(-1).with_replication_factor(-1)
+        let topic = |name: TopicName| {
+            CreatableTopic::default().with_name(name).with_num_partitions(-1).with_replication_factor(-1)
         };
-        let request = CreateTopicsRequest::default()
-            .with_topics(names.iter().map(topic).collect())
-            .with_timeout_ms(AUTO_CREATE_TIMEOUT.as_millis() as i32);
+        self.create(names.into_iter().map(topic).collect()).await;
+    }
+
+    /// Creates topics and waits until this broker knows them.
+    pub(super) async fn create(self: &Arc<Self>, topics: Vec<CreatableTopic>) {
+        let request =
+            CreateTopicsRequest::default().with_topics(topics).with_timeout_ms(AUTO_CREATE_TIMEOUT.as_millis() as i32);
         let version = api::own_version(ApiKey::CreateTopics);
         let Some(response) = self.forward(version, &request, AUTO_CREATE_TIMEOUT).await else { return };
         let response: CreateTopicsResponse = response;

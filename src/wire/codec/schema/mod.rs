@@ -7,6 +7,7 @@ pub mod admin;
 pub mod client;
 pub mod controller;
 pub mod data;
+pub mod groups;
 pub mod quorum;
 
 use super::CodecError;
@@ -60,6 +61,17 @@ fn pair(key: i16) -> Result<(&'static Schema, &'static Schema), CodecError> {
             (&data::OFFSET_FOR_LEADER_EPOCH_REQUEST, &data::OFFSET_FOR_LEADER_EPOCH_RESPONSE)
         }
         ApiKey::InitProducerId => (&client::INIT_PRODUCER_ID_REQUEST, &client::INIT_PRODUCER_ID_RESPONSE),
+        ApiKey::FindCoordinator => (&groups::FIND_COORDINATOR_REQUEST, &groups::FIND_COORDINATOR_RESPONSE),
+        ApiKey::JoinGroup => (&groups::JOIN_GROUP_REQUEST, &groups::JOIN_GROUP_RESPONSE),
+        ApiKey::SyncGroup => (&groups::SYNC_GROUP_REQUEST, &groups::SYNC_GROUP_RESPONSE),
+        ApiKey::Heartbeat => (&groups::HEARTBEAT_REQUEST, &groups::HEARTBEAT_RESPONSE),
+        ApiKey::LeaveGroup => (&groups::LEAVE_GROUP_REQUEST, &groups::LEAVE_GROUP_RESPONSE),
+        ApiKey::OffsetCommit => (&groups::OFFSET_COMMIT_REQUEST, &groups::OFFSET_COMMIT_RESPONSE),
+        ApiKey::OffsetFetch => (&groups::OFFSET_FETCH_REQUEST, &groups::OFFSET_FETCH_RESPONSE),
+        ApiKey::DescribeGroups => (&groups::DESCRIBE_GROUPS_REQUEST, &groups::DESCRIBE_GROUPS_RESPONSE),
+        ApiKey::ListGroups => (&groups::LIST_GROUPS_REQUEST, &groups::LIST_GROUPS_RESPONSE),
+        ApiKey::DeleteGroups => (&groups::DELETE_GROUPS_REQUEST, &groups::DELETE_GROUPS_RESPONSE),
+        ApiKey::OffsetDelete => (&groups::OFFSET_DELETE_REQUEST, &groups::OFFSET_DELETE_RESPONSE),
         ApiKey::Vote => (&quorum::VOTE_REQUEST, &quorum::VOTE_RESPONSE),
         ApiKey::BeginQuorumEpoch => (&quorum::BEGIN_QUORUM_EPOCH_REQUEST, &quorum::BEGIN_QUORUM_EPOCH_RESPONSE),
         ApiKey::EndQuorumEpoch => (&quorum::END_QUORUM_EPOCH_REQUEST, &quorum::END_QUORUM_EPOCH_RESPONSE),
