@@ -70,7 +70,7 @@ fn leave_files(verdict: &mut Verdict, papers: &Papers, options: &RunOptions) {
     if options.out_on_failure_only && verdict.outcome == Outcome::Pass {
         return;
     }
-    if let Err(error) = crate::report::files::write_run(dir, verdict, &verdict.events, &papers.history) {
+    if let Err(error) = crate::report::files::write_run(dir, verdict, &verdict.events, papers.history.iter()) {
         tracing::error!(%error, dir = %dir.display(), "the files of the run could not be written");
         verdict.reason = format!("the files of the run could not be written to {}: {error}", dir.display());
     }
