@@ -29,6 +29,7 @@ use crate::io::net::Listener;
 use crate::io::task::TaskSet;
 use crate::log::LogConfig;
 use crate::wire::api::ListenerKind;
+use crate::wire::codec::lean::NodeEndpoint;
 
 /// How long a stopping quorum member may take to hand over its leadership.
 const RESIGN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -167,16 +168,13 @@ impl Node {
     }
 
     /// Ids and addresses of these brokers, each once.
-    pub(super) fn endpoints_of(
-        &self,
-        brokers: &mut Vec<BrokerId>,
-    ) -> Vec<(kafka_protocol::messages::BrokerId, StrBytes, i32)> {
+    pub(super) fn endpoints_of(&self, brokers: &mut Vec<BrokerId>) -> Vec<NodeEndpoint> {
         brokers.sort_unstable();
         brokers.dedup();
         let image = self.metadata.image();
         let endpoint = |id: &BrokerId| {
             let (host, port) = self.address_of(&image, *id)?;
-            Some((id.0.into(), host, i32::from(port)))
+            Some(NodeEndpoint { node_id: id.0, host, port: port.into() })
         };
         brokers.iter().filter_map(endpoint).collect()
     }

@@ -3,9 +3,9 @@
 //! To serve one more API: add one line here and its two schemas to `codec/schema`. The low ends are as low as
 //! `kafka-protocol` goes, so that old librdkafka clients negotiate happily.
 
+use super::codec::Rpc;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::protocol::Request;
 
 /// The two listeners of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -129,8 +129,8 @@ pub fn own_version(key: ApiKey) -> i16 {
 /// # Panics
 /// As [`own_version`].
 #[must_use]
-pub fn own_version_of<R: Request>() -> i16 {
-    own_version(ApiKey::try_from(R::KEY).expect("the key of a request type is one of the codec's"))
+pub fn own_version_of<R: Rpc>() -> i16 {
+    own_version(ApiKey::try_from(R::API).expect("the key of a request type is one of the codec's"))
 }
 
 /// The table as an ApiVersions response lists it.

@@ -18,12 +18,13 @@ use std::future::Future;
 use std::sync::Arc;
 
 use kafka_protocol::messages::ApiKey;
-use kafka_protocol::protocol::Request as Rpc;
 
 use super::node::Node;
 use super::server::{Handler, Reply, Request};
+use crate::base::{BrokerId, LeaderEpoch};
 use crate::wire::api::ListenerKind;
-use crate::wire::codec;
+use crate::wire::codec::lean::LeaderIdAndEpoch;
+use crate::wire::codec::{self, Rpc};
 
 impl Handler for Node {
     async fn handle(self: &Arc<Self>, request: Request) -> Reply {
@@ -110,7 +111,7 @@ fn unserved(api: ApiKey) -> Reply {
 async fn answer<R, F>(request: &Request, serve: impl FnOnce(R) -> F) -> Reply
 where
     R: Rpc,
-    F: Future<Output = R::Response>,
+    F: Future<Output = R::Answer>,
 {
     match codec::decode_request::<R>(request.version, &request.body) {
         Ok(body) => encode::<R>(request, &serve(body).await),
@@ -121,12 +122,17 @@ where
     }
 }
 
-fn encode<R: Rpc>(request: &Request, response: &R::Response) -> Reply {
-    match codec::encode_response(request.correlation_id, request.version, response) {
+fn encode<R: Rpc>(request: &Request, response: &R::Answer) -> Reply {
+    match codec::encode_answer::<R>(request.correlation_id, request.version, response) {
         Ok(frame) => Reply::Frame(frame),
         Err(error) => {
             tracing::error!(api = ?request.api, %error, "an answer does not encode");
             Reply::Close
         }
     }
+}
+
+/// A leader as answers name it (KIP-951).
+fn leader((id, epoch): (BrokerId, LeaderEpoch)) -> LeaderIdAndEpoch {
+    LeaderIdAndEpoch { leader_id: id.0, leader_epoch: epoch.0 }
 }

@@ -5,7 +5,7 @@ use super::*;
 use crate::base::random::Stream;
 use crate::wire::api::{ListenerKind, table};
 use kafka_protocol::messages::*;
-use kafka_protocol::protocol::{Message, VersionRange};
+use kafka_protocol::protocol::{Message, Request, VersionRange};
 use std::fmt::Debug;
 
 /// One direction of one API.
