@@ -103,7 +103,7 @@ impl Partitions {
         let mut config = self.shared.config.log;
         let me = self.shared.config.id;
         if let Some(max) = image.effective_config(&topic.name, me, "max.message.bytes", "message.max.bytes") {
-            config.set("max.message.bytes", &max);
+            config.set("max.message.bytes", max);
         }
         let entries = image.config(&ConfigResource::Topic(topic.name.clone()));
         entries.into_iter().flatten().for_each(|(key, value)| config.set(key, value));
