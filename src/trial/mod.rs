@@ -10,7 +10,9 @@ mod judge;
 mod liveness;
 mod plan;
 mod run;
+mod schedule;
 mod timeline;
+mod triggers;
 mod witness;
 
 use std::path::PathBuf;

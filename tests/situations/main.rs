@@ -3,6 +3,7 @@
 
 mod bugs_are_found;
 mod determinism;
+mod faults;
 mod golden;
 mod isolation;
 mod leaks;
