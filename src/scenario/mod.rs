@@ -5,11 +5,13 @@
 //! anything or knows a simulated world.
 
 pub mod apis;
+pub mod budget;
 pub mod config;
 mod json;
 pub mod keys;
 pub mod model;
 mod problem;
+pub mod random;
 mod read;
 pub mod schema;
 pub mod shape;

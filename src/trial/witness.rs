@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::budget::Windows;
 use super::timeline::Timeline;
 use super::triggers::Triggers;
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicPartition};
@@ -13,6 +14,8 @@ use crate::broker::probe::{Event, Observer, PartitionFacts, RaftRole};
 use crate::check::verdict::Audit;
 use crate::check::{Court, Findings, Promises};
 use crate::io::sim::World;
+use crate::scenario::Scenario;
+use crate::scenario::budget::Loss;
 use crate::scenario::model::After;
 use crate::scenario::units::Millis;
 use crate::world::Watch;
@@ -44,6 +47,8 @@ struct Told {
     controllers: BTreeMap<BrokerId, LeaderEpoch>,
     fenced: BTreeMap<BrokerId, bool>,
     applied: BTreeMap<BrokerId, Offset>,
+    /// The fault budget, if the scenario keeps to it.
+    windows: Option<Windows>,
 }
 
 /// Listens to everything; shared by all nodes, clients and the trial.
@@ -57,7 +62,7 @@ pub struct Witness {
 impl Witness {
     /// A witness that has heard nothing.
     #[must_use]
-    pub fn new(world: &World, promises: Promises) -> Self {
+    pub fn new(world: &World, promises: Promises, scenario: &Scenario) -> Self {
         let told = Told {
             court: Court::new(promises),
             timeline: Timeline::default(),
@@ -73,6 +78,7 @@ impl Witness {
             controllers: BTreeMap::new(),
             fenced: BTreeMap::new(),
             applied: BTreeMap::new(),
+            windows: Windows::of(scenario),
         };
         Self { world: world.clone(), told: Mutex::new(told), came_about: Notify::new() }
     }
@@ -80,6 +86,7 @@ impl Witness {
     pub fn begin(&self) {
         let mut told = self.told.lock();
         told.began_ns = self.world.now_ns();
+        self.world.set_origin();
         told.timeline.clear();
     }
     /// Nanoseconds since the chaos phase began; 0 before that.
@@ -93,6 +100,20 @@ impl Witness {
     pub fn fault(&self, text: String) {
         let at = self.now_ns();
         self.told.lock().timeline.fault(at, text);
+    }
+    /// Whether the fault budget allows that `broker` ends so now; if it does, it counts as done. What is left out is
+    /// told.
+    pub(super) fn may_end(&self, broker: BrokerId, loss: Loss) -> bool {
+        let refused = {
+            let Told { windows, court, .. } = &mut *self.told.lock();
+            let Some(windows) = windows else { return true };
+            windows.open(broker, loss, court.ground()).err()
+        };
+        if let Some(tp) = &refused {
+            let what = if loss == Loss::Unsynced { "power cut" } else { "crash" };
+            self.note(format!("{what} of broker {broker} left out: {tp} might not survive it (fault budget)"));
+        }
+        refused.is_none()
     }
     /// Something worth telling that is no fault.
     pub fn note(&self, text: String) {
@@ -244,7 +265,13 @@ impl Told {
             Event::MetadataApplied { next } => {
                 self.applied.insert(node, *next);
             }
-            Event::BrokerRegistered { broker, .. } | Event::BrokerFenced { broker } => {
+            Event::BrokerRegistered { broker, epoch } => {
+                self.fenced.insert(*broker, true);
+                if let Some(windows) = &mut self.windows {
+                    windows.registered(*broker, *epoch);
+                }
+            }
+            Event::BrokerFenced { broker } => {
                 self.fenced.insert(*broker, true);
             }
             Event::BrokerUnfenced { broker } => {

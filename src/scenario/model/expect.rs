@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::is_false;
+
 use crate::base::{BrokerId, TopicPartition};
 use crate::scenario::units::{Between, Millis, partition_name};
 
@@ -120,9 +122,4 @@ pub struct ExpectedRejoin {
     pub broker: BrokerId,
     /// When the last of its partitions has it back.
     pub between: Between<Millis>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_false(b: &bool) -> bool {
-    !b
 }

@@ -34,6 +34,14 @@ impl Fault {
     pub fn at(at: Millis, action: Action) -> Self {
         Self { when: When::At(at), every: None, until: None, lasts: None, action }
     }
+    /// The moment at which it happens first; `None` if it waits for something.
+    #[must_use]
+    pub fn moment(&self) -> Option<Millis> {
+        match self.when {
+            When::At(at) => Some(at),
+            When::After(_) => None,
+        }
+    }
 }
 
 /// What can happen to the cluster.

@@ -55,6 +55,9 @@ pub struct Scenario {
     /// What happens to the cluster, in any order of time.
     #[serde(default)]
     pub faults: Vec<Fault>,
+    /// True if what would exceed the fault budget is left out at run time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub keep_budget: bool,
     /// What the run must show.
     #[serde(default)]
     pub expect: Expect,
@@ -131,6 +134,11 @@ pub struct Topic {
     /// Its own configuration, which wins over the brokers'.
     #[serde(skip_serializing_if = "Config::is_empty")]
     pub config: Config,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(b: &bool) -> bool {
+    !b
 }
 
 /// What fields hold that a file leaves out; [`super::keys`] documents the same values and a test compares them.

@@ -21,6 +21,7 @@ use crate::client::config::AdminConfig;
 use crate::io::sim::HostId;
 use crate::io::task;
 use crate::scenario::Scenario;
+use crate::scenario::budget::Loss;
 use crate::scenario::model::{Action, Target, Topic};
 use crate::world::cluster::Cluster;
 
@@ -44,10 +45,10 @@ impl<'a> Engine<'a> {
     /// Does what `action` says, and tells the witness before it does. Returns how to end it.
     pub(super) async fn apply(&mut self, action: &Action) -> Ending {
         let undo = match action {
-            Action::PowerCut(target) => self.each(target, "loses power", Self::power_cut),
-            Action::Crash(target) => self.each(target, "crashes", Self::crash),
+            Action::PowerCut(target) => self.end_each(target, "loses power", Loss::Unsynced, Self::power_cut),
+            Action::Crash(target) => self.end_each(target, "crashes", Loss::Process, Self::crash),
             Action::Stop(target) => self.each(target, "is asked to stop", Self::stop),
-            Action::Wipe(target) => self.each(target, "loses its logs", Self::wipe),
+            Action::Wipe(target) => self.end_each(target, "loses its logs", Loss::Unsynced, Self::wipe),
             Action::Pause(target) => self.each(target, "is paused", |engine, node| engine.stand(node, false)),
             Action::Freeze(target) => self.each(target, "freezes", |engine, node| engine.stand(node, true)),
             Action::Start(target) => {
@@ -85,6 +86,30 @@ impl<'a> Engine<'a> {
             undo.extend(act(self, &node));
         }
         undo
+    }
+    /// As [`Engine::each`], as far as the fault budget allows it.
+    fn end_each(
+        &mut self,
+        target: &Target,
+        what: &str,
+        loss: Loss,
+        act: impl Fn(&mut Self, &Node) -> Vec<Undo>,
+    ) -> Vec<Undo> {
+        let mut undo = Vec::new();
+        for node in self.resolve(target) {
+            if self.allows(&node, loss) {
+                self.witness.fault(format!("{node} {what}"));
+                undo.extend(act(self, &node));
+            }
+        }
+        undo
+    }
+    /// Whether the fault budget allows a loss; if it does, it counts as done.
+    fn allows(&self, node: &Node, loss: Loss) -> bool {
+        match &node.what {
+            Process::Broker(id) => self.witness.may_end(*id, loss),
+            Process::Client(_) => true,
+        }
     }
     fn power_cut(&mut self, node: &Node) -> Vec<Undo> {
         match &node.what {

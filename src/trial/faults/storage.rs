@@ -6,6 +6,7 @@ use super::target::{Node, Process};
 use crate::base::TopicPartition;
 use crate::io::sim::HostId;
 use crate::io::sim::disk::{DiskOp, SlowDisk};
+use crate::scenario::budget::Loss;
 use crate::scenario::model::{self, Action, Target};
 use crate::world::cluster::LOG_DIR;
 
@@ -13,7 +14,7 @@ impl Engine<'_> {
     pub(super) fn storage_and_clocks(&mut self, action: &Action) -> Vec<Undo> {
         let world = self.cluster.world().clone();
         match action {
-            Action::DiskStall(target) => self.touch(target, "'s disk stalls", Undo::Unstall, |host| {
+            Action::DiskStall(target) => self.touch(target, ("'s disk stalls", None), Undo::Unstall, |host| {
                 world.stall_disk(host, true);
             }),
             Action::DiskSlow(slow) => {
@@ -21,7 +22,7 @@ impl Engine<'_> {
                 let what = format!("'s disk is slow ({} for everything{limit})", slow.latency);
                 let disk =
                     SlowDisk { latency: slow.latency.duration(), bytes_per_s: slow.bandwidth.map(|bytes| bytes.0) };
-                self.touch(&slow.on, &what, Undo::Unslow, |host| world.slow_disk(host, Some(disk)))
+                self.touch(&slow.on, (&what, None), Undo::Unslow, |host| world.slow_disk(host, Some(disk)))
             }
             Action::DiskError(error) => {
                 let (op, name) = match error.op {
@@ -31,20 +32,24 @@ impl Engine<'_> {
                 };
                 let what = format!("'s disk fails its next {} {name} (EIO)", error.count);
                 let undo = |host| Undo::Unfail(host, op);
-                self.touch(&error.on, &what, undo, |host| world.fail_disk(host, op, error.count))
+                self.touch(&error.on, (&what, Some(Loss::Unsynced)), undo, |host| {
+                    world.fail_disk(host, op, error.count)
+                })
             }
             Action::DiskFull(full) => {
                 let what = format!("'s disk has {} of room left", full.left);
-                self.touch(&full.on, &what, Undo::Unfill, |host| world.fill_disk(host, Some(full.left.0)))
+                self.touch(&full.on, (&what, Some(Loss::Process)), Undo::Unfill, |host| {
+                    world.fill_disk(host, Some(full.left.0))
+                })
             }
             Action::ClockDrift(drift) => {
                 let what = format!("'s clocks drift by {} ppm", drift.ppm);
-                self.touch(&drift.on, &what, Undo::Undrift, |host| world.set_drift_ppm(host, drift.ppm))
+                self.touch(&drift.on, (&what, None), Undo::Undrift, |host| world.set_drift_ppm(host, drift.ppm))
             }
             Action::ClockStep(step) => {
                 let what = format!("'s wall clock jumps by {}", step.by);
                 let undo = |host| Undo::StepBack(host, step.by.0);
-                self.touch(&step.on, &what, undo, |host| world.step_wall_ms(host, step.by.0))
+                self.touch(&step.on, (&what, None), undo, |host| world.step_wall_ms(host, step.by.0))
             }
             Action::BitRot(rot) => {
                 self.decay(&rot.on, rot.partition.as_ref(), |engine, node, tp| engine.rot(node, tp, rot.bits));
@@ -62,10 +67,20 @@ impl Engine<'_> {
         }
     }
 
-    /// Does one thing to the disk or the clocks of every node that a target means.
-    fn touch(&mut self, target: &Target, what: &str, undo: impl Fn(HostId) -> Undo, act: impl Fn(HostId)) -> Vec<Undo> {
+    /// Does one thing to the disk or the clocks of every node that a target means, as far as the fault budget allows the
+    /// loss that may come of it.
+    fn touch(
+        &mut self,
+        target: &Target,
+        (what, loss): (&str, Option<Loss>),
+        undo: impl Fn(HostId) -> Undo,
+        act: impl Fn(HostId),
+    ) -> Vec<Undo> {
         let mut undos = Vec::new();
         for node in self.resolve(target) {
+            if loss.is_some_and(|loss| !self.allows(&node, loss)) {
+                continue;
+            }
             self.witness.fault(format!("{node}{what}"));
             self.touched.insert(node.host);
             act(node.host);
@@ -83,6 +98,9 @@ impl Engine<'_> {
     ) {
         for node in self.resolve(target) {
             let Process::Broker(id) = node.what else { continue };
+            if !self.allows(&node, Loss::Unsynced) {
+                continue;
+            }
             let held = self.witness.partitions_on(id);
             let tp = match partition {
                 Some(tp) => tp.clone(),
