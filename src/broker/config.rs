@@ -106,6 +106,12 @@ config! {
     min_insync_replicas: i64 = 1, "min.insync.replicas", 1 ..= MAX;
     /// Elect a replica from outside the ISR when nothing else is left.
     unclean_leader_election: bool = false, "unclean.leader.election.enable";
+    /// Move leaderships back to the preferred replicas from time to time.
+    auto_leader_rebalance: bool = true, "auto.leader.rebalance.enable";
+    /// How long a partition may be led by another than its preferred replica before it is moved back, in seconds.
+    leader_imbalance_check_interval_seconds: i64 = 300, "leader.imbalance.check.interval.seconds", 1 ..= MAX;
+    /// How long a partition is without a leader before an unclean election that its topic allows is tried, in ms.
+    unclean_election_interval_ms: i64 = 300_000, "unclean.leader.election.interval.ms", 1 ..= MAX;
     /// Keep track of eligible leader replicas (KIP-966).
     eligible_leader_replicas: bool = true, "eligible.leader.replicas.enable";
     /// How often a broker tells the controller that it lives, in ms.

@@ -232,6 +232,11 @@ fn controller_config(options: &NodeOptions) -> ControllerConfig {
         max_idle_interval_ms: c.metadata_max_idle_interval_ms as u64,
         min_insync_replicas: c.min_insync_replicas as usize,
         unclean_leader_election: c.unclean_leader_election,
+        leader_imbalance_check_interval_ms: match c.auto_leader_rebalance {
+            true => c.leader_imbalance_check_interval_seconds as u64 * 1_000,
+            false => 0,
+        },
+        unclean_election_interval_ms: c.unclean_election_interval_ms as u64,
         eligible_leader_replicas: c.eligible_leader_replicas,
         num_partitions: c.num_partitions as i32,
         default_replication_factor: c.default_replication_factor as i16,

@@ -24,13 +24,15 @@ pub struct Limits {
     pub patience: Duration,
     /// Runs after which a worker is replaced, so that what leaks, leaks only so far.
     pub recycle_after: u32,
+    /// Resident bytes above which a worker is replaced before its next run.
+    pub memory: u64,
 }
 
 impl Limits {
     /// So many workers, with two minutes' patience.
     #[must_use]
     pub fn new(width: usize) -> Self {
-        Self { width: width.max(1), patience: Duration::from_secs(120), recycle_after: 500 }
+        Self { width: width.max(1), patience: Duration::from_secs(120), recycle_after: 500, memory: 192 << 20 }
     }
 }
 
@@ -120,9 +122,11 @@ impl Slot {
         let _ = worker.input.write_all(line.as_bytes());
         match worker.answers.recv_timeout(self.limits.patience) {
             Ok(answer) => {
-                let record = serde_json::from_str(&answer).map_err(|e| format!("it answered {answer:?}: {e}"))?;
+                let record: Record =
+                    serde_json::from_str(&answer).map_err(|e| format!("it answered {answer:?}: {e}"))?;
                 worker.played += 1;
-                self.worker = (worker.played < self.limits.recycle_after).then_some(worker);
+                let fresh = worker.played < self.limits.recycle_after && record.rss_bytes <= self.limits.memory;
+                self.worker = fresh.then_some(worker);
                 Ok(record)
             }
             Err(RecvTimeoutError::Timeout) => Ok(Record::hung(job.seed, started.elapsed().as_millis() as u64)),
@@ -252,6 +256,19 @@ mod tests {
         assert_eq!(pids.len(), 9);
         pids.dedup();
         assert_eq!(pids.len(), 3);
+    }
+
+    #[test]
+    fn a_worker_that_has_grown_too_large_is_replaced() {
+        let file = std::env::temp_dir().join(format!("ktrial-large-{}", std::process::id()));
+        let grown =
+            player(&format!("echo $$ >> {}", file.display())).0[2].replace("\"rss_bytes\":0", "\"rss_bytes\":9");
+        play(&shell(&grown), &Limits { memory: 8, ..Limits::new(1) }, 4);
+        let text = std::fs::read_to_string(&file).expect("the workers' ids");
+        std::fs::remove_file(&file).expect("its removal");
+        let mut pids: Vec<_> = text.lines().collect();
+        pids.dedup();
+        assert_eq!(pids.len(), 4);
     }
 
     #[test]

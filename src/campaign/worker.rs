@@ -93,7 +93,7 @@ fn cpu_ms() -> Option<u64> {
     Some((user + system) * TICK_MS)
 }
 
-/// The most memory that this process ever had, in bytes.
+/// The most memory that this process ever had, in bytes: workers that grow are replaced by it.
 fn peak_rss() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

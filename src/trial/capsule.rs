@@ -208,7 +208,7 @@ mod tests {
             ("\"ack-before-isr\"", "\"ack-before\"", "c.json: plant: no bug is called \"ack-before\""),
             ("\"duration\": \"60s\"", "\"duration\": \"0s\"", "c.json: scenario.duration: the chaos phase"),
             ("\"schema_version\": 1", "\"schema_version\": 2", "c.json: schema_version is 2"),
-            ("{", "", "c.json:1:"),
+            ("{", "", "c.json:2:"),
         ] {
             let wrong = text.replacen(from, to, 1);
             let error = Capsule::parse("c.json", &wrong).expect_err(complaint);

@@ -53,6 +53,16 @@ const BROKER: &[Api] = &[
     api(ApiKey::DeleteRecords, /* */ 0, 2, 2),
     api(ApiKey::InitProducerId, /**/ 0, 5, 5),
     api(ApiKey::OffsetForLeaderEpoch, 2, 4, 4),
+    api(ApiKey::DescribeConfigs, /**/ 1, 4, 4),
+    api(ApiKey::AlterConfigs, /*  */ 0, 2, 2),
+    api(ApiKey::CreatePartitions, /**/ 0, 3, 3),
+    api(ApiKey::ElectLeaders, /*  */ 0, 2, 2),
+    api(ApiKey::IncrementalAlterConfigs, 0, 1, 1),
+    api(ApiKey::AlterPartitionReassignments, 0, 1, 1),
+    api(ApiKey::ListPartitionReassignments, 0, 0, 0),
+    api(ApiKey::DescribeCluster, /**/ 0, 2, 2),
+    api(ApiKey::UnregisterBroker, /**/ 0, 0, 0),
+    api(ApiKey::DescribeTopicPartitions, 0, 0, 0),
 ];
 
 const CONTROLLER: &[Api] = &[
@@ -61,6 +71,12 @@ const CONTROLLER: &[Api] = &[
     api(ApiKey::ApiVersions, /*        */ 0, 4, 4),
     api(ApiKey::CreateTopics, /*       */ 2, 7, 7),
     api(ApiKey::DeleteTopics, /*       */ 1, 6, 6),
+    api(ApiKey::AlterConfigs, /*       */ 0, 2, 2),
+    api(ApiKey::CreatePartitions, /*   */ 0, 3, 3),
+    api(ApiKey::ElectLeaders, /*       */ 0, 2, 2),
+    api(ApiKey::IncrementalAlterConfigs, 0, 1, 1),
+    api(ApiKey::AlterPartitionReassignments, 0, 1, 1),
+    api(ApiKey::ListPartitionReassignments, 0, 0, 0),
     api(ApiKey::Vote, /*               */ 0, 2, 2),
     api(ApiKey::BeginQuorumEpoch, /*   */ 0, 1, 1),
     api(ApiKey::EndQuorumEpoch, /*     */ 0, 1, 1),
@@ -68,6 +84,7 @@ const CONTROLLER: &[Api] = &[
     api(ApiKey::Envelope, /*           */ 0, 0, 0),
     api(ApiKey::BrokerRegistration, /* */ 0, 4, 4),
     api(ApiKey::BrokerHeartbeat, /*    */ 0, 1, 1),
+    api(ApiKey::UnregisterBroker, /*   */ 0, 0, 0),
     api(ApiKey::AllocateProducerIds, /**/ 0, 0, 0),
 ];
 

@@ -1,5 +1,9 @@
 //! One file for each family of APIs: decode, ask the rooms that know, encode. No protocol rule lives here.
 
+mod admin;
+mod describe_cluster;
+mod describe_configs;
+mod describe_topic_partitions;
 mod fetch;
 mod list_offsets;
 mod metadata;
@@ -42,6 +46,24 @@ impl Node {
             ApiKey::InitProducerId => answer(&request, |r| self.init_producer_id(r)).await,
             ApiKey::CreateTopics => answer(&request, |r| self.forward_create_topics(r, version)).await,
             ApiKey::DeleteTopics => answer(&request, |r| self.forward_delete_topics(r, version)).await,
+            ApiKey::CreatePartitions => answer(&request, |r| self.forward_create_partitions(r, version)).await,
+            ApiKey::ElectLeaders => answer(&request, |r| self.forward_elect_leaders(r, version)).await,
+            ApiKey::AlterConfigs => answer(&request, |r| self.forward_alter_configs(r, version)).await,
+            ApiKey::IncrementalAlterConfigs => {
+                answer(&request, |r| self.forward_incremental_alter_configs(r, version)).await
+            }
+            ApiKey::AlterPartitionReassignments => {
+                answer(&request, |r| self.forward_alter_partition_reassignments(r, version)).await
+            }
+            ApiKey::ListPartitionReassignments => {
+                answer(&request, |r| self.forward_list_partition_reassignments(r, version)).await
+            }
+            ApiKey::UnregisterBroker => answer(&request, |r| self.forward_unregister_broker(r, version)).await,
+            ApiKey::DescribeConfigs => answer(&request, |r| async move { self.describe_configs(&r) }).await,
+            ApiKey::DescribeCluster => answer(&request, |r| async move { self.describe_cluster(&r) }).await,
+            ApiKey::DescribeTopicPartitions => {
+                answer(&request, |r| async move { self.describe_topic_partitions(&r) }).await
+            }
             other => unserved(other),
         }
     }
@@ -60,6 +82,17 @@ impl Node {
             ApiKey::AllocateProducerIds => answer(&request, |r| controller.allocate_producer_ids(r)).await,
             ApiKey::CreateTopics => answer(&request, |r| controller.create_topics(r)).await,
             ApiKey::DeleteTopics => answer(&request, |r| controller.delete_topics(r)).await,
+            ApiKey::CreatePartitions => answer(&request, |r| controller.create_partitions(r)).await,
+            ApiKey::ElectLeaders => answer(&request, |r| controller.elect_leaders(r)).await,
+            ApiKey::AlterConfigs => answer(&request, |r| controller.alter_configs(r)).await,
+            ApiKey::IncrementalAlterConfigs => answer(&request, |r| controller.incremental_alter_configs(r)).await,
+            ApiKey::AlterPartitionReassignments => {
+                answer(&request, |r| controller.alter_partition_reassignments(r)).await
+            }
+            ApiKey::ListPartitionReassignments => {
+                answer(&request, |r| controller.list_partition_reassignments(r)).await
+            }
+            ApiKey::UnregisterBroker => answer(&request, |r| controller.unregister_broker(r)).await,
             ApiKey::Envelope => answer(&request, |r| controller.envelope(r)).await,
             other => unserved(other),
         }

@@ -75,7 +75,13 @@ impl Node {
         let _ = time::timeout(AUTO_CREATE_TIMEOUT, known).await;
     }
 
-    async fn forward<R: Rpc + Sync>(&self, version: i16, request: &R, timeout: Duration) -> Option<R::Response> {
+    /// Asks the controller; `None` if it did not answer in time.
+    pub(super) async fn forward<R: Rpc + Sync>(
+        &self,
+        version: i16,
+        request: &R,
+        timeout: Duration,
+    ) -> Option<R::Response> {
         let frame = codec::encode_request(0, "forwarded", version, request).ok()?;
         let envelope = EnvelopeRequest::default()
             .with_request_data(frame.slice(crate::wire::frame::PREFIX..))
@@ -90,7 +96,7 @@ impl Node {
     }
 }
 
-fn timeout(ms: i32) -> Duration {
+pub(super) fn timeout(ms: i32) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1))
 }
 

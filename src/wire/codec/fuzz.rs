@@ -86,6 +86,16 @@ cases! {
     BrokerRegistration: BrokerRegistrationRequest,
     BrokerHeartbeat: BrokerHeartbeatRequest,
     AllocateProducerIds: AllocateProducerIdsRequest,
+    DescribeConfigs: DescribeConfigsRequest,
+    AlterConfigs: AlterConfigsRequest,
+    IncrementalAlterConfigs: IncrementalAlterConfigsRequest,
+    CreatePartitions: CreatePartitionsRequest,
+    ElectLeaders: ElectLeadersRequest,
+    AlterPartitionReassignments: AlterPartitionReassignmentsRequest,
+    ListPartitionReassignments: ListPartitionReassignmentsRequest,
+    DescribeCluster: DescribeClusterRequest,
+    UnregisterBroker: UnregisterBrokerRequest,
+    DescribeTopicPartitions: DescribeTopicPartitionsRequest,
 }
 
 /// Draws a message that follows a schema.
@@ -153,6 +163,14 @@ impl Draw<'_> {
             Kind::Values(of) => (0..self.count(4)).for_each(|_| self.value(of)),
             Kind::Structs(fields) => (0..self.count(4)).for_each(|_| self.fields(fields)),
             Kind::Struct(fields) => self.fields(fields),
+            Kind::Nullable(fields) => {
+                if self.random.chance(1, 2) {
+                    self.out.push(1);
+                    self.fields(fields);
+                } else {
+                    self.out.push(0xff);
+                }
+            }
         }
     }
     fn count(&mut self, below: u64) -> usize {

@@ -3,6 +3,7 @@
 //! The schemas hold for the versions that `kafka-protocol` reads. `codec/fuzz.rs` holds them against it: whatever a schema
 //! describes, in any version, the codec must read to the last byte.
 
+pub mod admin;
 pub mod client;
 pub mod controller;
 pub mod data;
@@ -70,6 +71,24 @@ fn pair(key: i16) -> Result<(&'static Schema, &'static Schema), CodecError> {
         ApiKey::BrokerHeartbeat => (&controller::BROKER_HEARTBEAT_REQUEST, &controller::BROKER_HEARTBEAT_RESPONSE),
         ApiKey::AllocateProducerIds => {
             (&controller::ALLOCATE_PRODUCER_IDS_REQUEST, &controller::ALLOCATE_PRODUCER_IDS_RESPONSE)
+        }
+        ApiKey::DescribeConfigs => (&admin::DESCRIBE_CONFIGS_REQUEST, &admin::DESCRIBE_CONFIGS_RESPONSE),
+        ApiKey::AlterConfigs => (&admin::ALTER_CONFIGS_REQUEST, &admin::ALTER_CONFIGS_RESPONSE),
+        ApiKey::IncrementalAlterConfigs => {
+            (&admin::INCREMENTAL_ALTER_CONFIGS_REQUEST, &admin::INCREMENTAL_ALTER_CONFIGS_RESPONSE)
+        }
+        ApiKey::CreatePartitions => (&admin::CREATE_PARTITIONS_REQUEST, &admin::CREATE_PARTITIONS_RESPONSE),
+        ApiKey::ElectLeaders => (&admin::ELECT_LEADERS_REQUEST, &admin::ELECT_LEADERS_RESPONSE),
+        ApiKey::AlterPartitionReassignments => {
+            (&admin::ALTER_PARTITION_REASSIGNMENTS_REQUEST, &admin::ALTER_PARTITION_REASSIGNMENTS_RESPONSE)
+        }
+        ApiKey::ListPartitionReassignments => {
+            (&admin::LIST_PARTITION_REASSIGNMENTS_REQUEST, &admin::LIST_PARTITION_REASSIGNMENTS_RESPONSE)
+        }
+        ApiKey::DescribeCluster => (&admin::DESCRIBE_CLUSTER_REQUEST, &admin::DESCRIBE_CLUSTER_RESPONSE),
+        ApiKey::UnregisterBroker => (&admin::UNREGISTER_BROKER_REQUEST, &admin::UNREGISTER_BROKER_RESPONSE),
+        ApiKey::DescribeTopicPartitions => {
+            (&admin::DESCRIBE_TOPIC_PARTITIONS_REQUEST, &admin::DESCRIBE_TOPIC_PARTITIONS_RESPONSE)
         }
         _ => return Err(unknown),
     })
