@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::job::{Job, What};
 use super::pool::Pool;
 use crate::base::BrokerId;
-use crate::scenario::model::{Action, Role, Scenario};
+use crate::scenario::model::{Action, Fault, Role, Scenario, When};
 use crate::scenario::units::{Bytes, Millis};
 use crate::scenario::{self, random};
 use crate::trial::Capsule;
@@ -270,14 +270,14 @@ fn fewer_brokers(s: &Scenario) -> Vec<Scenario> {
 }
 
 fn shorter(s: &Scenario) -> Vec<Scenario> {
-    let last = s.faults.iter().map(|f| f.at.0).max().unwrap_or(0);
+    let last = s.faults.iter().filter_map(end_of).max().unwrap_or(0);
     let lengths = [last + AFTER_LAST_MS, s.duration.0 * 3 / 4];
     let lengths = lengths.into_iter().filter(|ms| *ms >= 1_000 && *ms < s.duration.0);
     lengths
         .map(|ms| {
             edited(s, |s| {
                 s.duration = Millis(ms.div_ceil(1_000) * 1_000);
-                s.faults.retain(|f| f.at <= s.duration);
+                s.faults.retain(|f| f.moment().is_none_or(|at| at <= s.duration));
             })
         })
         .collect()
@@ -334,11 +334,20 @@ fn names(action: &Action, broker: BrokerId) -> bool {
     serde_json::to_value(action).is_ok_and(|value| search(&value, broker.0.into()))
 }
 
+/// When a fault is over, in ms, if the scenario alone says when.
+fn end_of(fault: &Fault) -> Option<u64> {
+    Some(fault.moment()?.0 + fault.lasts.unwrap_or_default().0)
+}
+
+fn round(fault: &mut Fault, unit: u64) {
+    if let When::At(at) = &mut fault.when {
+        at.0 = at.0.div_ceil(unit) * unit;
+    }
+}
+
 /// Times that a person would have written.
 fn rounder_times(s: &Scenario) -> Vec<Scenario> {
-    [1_000, 100]
-        .map(|unit| edited(s, |s| s.faults.iter_mut().for_each(|f| f.at = Millis(f.at.0.div_ceil(unit) * unit))))
-        .to_vec()
+    [1_000, 100].map(|unit| edited(s, |s| s.faults.iter_mut().for_each(|f| round(f, unit)))).to_vec()
 }
 
 fn edited(scenario: &Scenario, edit: impl FnOnce(&mut Scenario)) -> Scenario {
@@ -395,6 +404,6 @@ mod tests {
         }
         assert_eq!(fewer_topics(&scenario())[0].clients.len(), 1);
         assert_eq!(shorter(&scenario())[0].duration, Millis(15_000));
-        assert_eq!(rounder_times(&scenario())[0].faults[3].at, Millis(5_000));
+        assert_eq!(rounder_times(&scenario())[0].faults[3].moment(), Some(Millis(5_000)));
     }
 }

@@ -187,6 +187,13 @@ impl Ground {
             replica.storage_fault |= storage_fault;
         }
     }
+    /// A node's disk has lost or spoiled something; the node may well run on and not know.
+    pub fn disk_harmed(&mut self, node: BrokerId) {
+        for replica in self.partitions.values_mut().filter_map(|p| p.replicas.get_mut(&node)) {
+            replica.excused = true;
+            replica.storage_fault = true;
+        }
+    }
     /// Takes in a fact; names the partition that it changed, if any.
     pub fn observe(&mut self, node: BrokerId, event: &Event) -> Option<TopicPartition> {
         match event {

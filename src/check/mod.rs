@@ -113,6 +113,10 @@ impl Court {
         self.ground.node_down(node, storage_fault);
         self.quorum.node_down(node);
     }
+    /// The disk of a node has lost or spoiled what was on it, whether the node knows or not.
+    pub fn disk_harmed(&mut self, node: BrokerId) {
+        self.ground.disk_harmed(node);
+    }
     /// Nothing is in flight that matters, or a fixed time has passed: the expensive checks.
     pub fn quiet_point(&mut self, at_ns: u64) {
         self.findings.at_ns = at_ns;

@@ -20,6 +20,21 @@ pub const BROKER: ConfigTable = ConfigTable {
     check: |key, value| BrokerConfig::default().set(key, value).map_err(|error| error.to_string()),
 };
 
+/// What topics may set for themselves, under Kafka's names for topics, and the broker's key that each one overrides.
+const TOPIC_KEYS: [(&str, &str); 2] = [
+    ("min.insync.replicas", "min.insync.replicas"),
+    ("unclean.leader.election.enable", "unclean.leader.election.enable"),
+];
+
+/// What brokers obey of a topic's own configuration.
+pub const TOPIC: ConfigTable = ConfigTable {
+    keys: || TOPIC_KEYS.iter().map(|(key, _)| *key).collect(),
+    check: |key, value| {
+        let broker = TOPIC_KEYS.iter().find(|(topic, _)| *topic == key).map_or(key, |(_, broker)| broker);
+        BrokerConfig::default().set(broker, value).map_err(|error| error.to_string())
+    },
+};
+
 /// What producers obey.
 pub const PRODUCER: ConfigTable = ConfigTable {
     keys: || without_own(ProducerConfig::keys()),
@@ -45,6 +60,7 @@ fn without_own(mut keys: Vec<&'static str>) -> Vec<&'static str> {
 pub fn table(scope: ConfigScope) -> ConfigTable {
     match scope {
         ConfigScope::Broker => BROKER,
+        ConfigScope::Topic => TOPIC,
         ConfigScope::Producer => PRODUCER,
         ConfigScope::Consumer => CONSUMER,
     }

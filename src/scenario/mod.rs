@@ -4,6 +4,7 @@
 //! from these tables. [`model`] is the explicit scenario that a run takes and a capsule keeps. Nothing here runs
 //! anything or knows a simulated world.
 
+pub mod apis;
 pub mod budget;
 pub mod config;
 mod json;
@@ -19,6 +20,7 @@ pub mod units;
 mod validate;
 mod validate_expect;
 mod validate_faults;
+mod validate_lives;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use super::config::table;
 use super::json::{Member, Node, Value};
 use super::problem::Problem;
 use super::shape::{Absent, ConfigScope, Kind, Shape};
-use super::units::{Bytes, Millis, parse_partition};
+use super::units::{Bytes, Millis, Shift, parse_partition};
 use crate::base::nearest::hint;
 
 /// Everything that is wrong with the form of `node`, which should be a `shape`.
@@ -56,20 +56,19 @@ impl Reader {
                 self.complain(node.at, format!("{}: key {:?} is missing", place(path), key.name));
             }
         }
-        self.exactly_one(node, members, shape, path);
+        for names in shape.exactly_one {
+            self.exactly_one(node, members, (shape, names), path);
+        }
     }
 
-    fn exactly_one(&mut self, node: &Node, members: &[Member], shape: &Shape, path: &str) {
-        if shape.exactly_one.is_empty() {
-            return;
-        }
-        let mut given = members.iter().filter(|m| shape.exactly_one.contains(&m.key.as_str()));
+    fn exactly_one(&mut self, node: &Node, members: &[Member], (shape, names): (&Shape, &[&str]), path: &str) {
+        let mut given = members.iter().filter(|m| names.contains(&m.key.as_str()));
         let unknown = members.iter().any(|m| shape.keys.iter().all(|key| key.name != m.key));
         match (given.next(), given.next()) {
             // An unknown key was most likely meant to be it, and has been named already.
             (None, _) if unknown => {}
             (None, _) => {
-                let text = format!("{}: one of {} is missing", place(path), shape.exactly_one.join(", "));
+                let text = format!("{}: one of {} is missing", place(path), names.join(", "));
                 self.complain(node.at, text);
             }
             (Some(first), Some(second)) => {
@@ -90,6 +89,7 @@ impl Reader {
             }
             (Kind::Config(scope), Value::Object(entries)) => self.config(entries, *scope, path),
             (Kind::BrokerConfig, Value::Object(brokers)) => self.broker_config(brokers, path),
+            (Kind::Map(of), Value::Object(entries)) => self.map(entries, of, path),
             (Kind::OneOf(kinds), _) => match kinds.iter().find(|kind| same_type(kind, node)) {
                 Some(kind) => self.value(node, kind, path),
                 None => self.mismatch(node, kind, path),
@@ -107,6 +107,17 @@ impl Reader {
             (Kind::Number(low, high), Value::Number(n)) if n.as_f64().is_some_and(|n| *low <= n && n <= *high) => {}
             (Kind::Bool, Value::Bool(_)) => {}
             _ => self.mismatch(node, kind, path),
+        }
+    }
+
+    fn map(&mut self, entries: &[Member], of: &Kind, path: &str) {
+        for entry in entries {
+            if is_name(&entry.key) {
+                self.value(&entry.node, of, &join(path, &entry.key));
+            } else {
+                let wanted = Kind::Name.wanted();
+                self.complain(entry.key_at, format!("{path}: expected {wanted}, found {:?}", entry.key));
+            }
         }
     }
 
@@ -152,6 +163,7 @@ fn scalar(kind: &Kind, text: &str) -> Result<bool, String> {
         Kind::Text | Kind::Choice(_) => Ok(true),
         Kind::Name => Ok(is_name(text)),
         Kind::Time => text.parse::<Millis>().map(|_| true),
+        Kind::Shift => text.parse::<Shift>().map(|_| true),
         Kind::Size => text.parse::<Bytes>().map(|_| true),
         Kind::Partition => parse_partition(text).map(|_| true),
         _ => Ok(false),
@@ -167,12 +179,12 @@ fn is_name(text: &str) -> bool {
 /// True if the JSON type of `node` is the one that `kind` is written with.
 fn same_type(kind: &Kind, node: &Node) -> bool {
     match kind {
-        Kind::Text | Kind::Name | Kind::Time | Kind::Size | Kind::Partition | Kind::Choice(_) => {
+        Kind::Text | Kind::Name | Kind::Time | Kind::Shift | Kind::Size | Kind::Partition | Kind::Choice(_) => {
             matches!(node.value, Value::Text(_))
         }
         Kind::Bool => matches!(node.value, Value::Bool(_)),
         Kind::Integer(..) | Kind::Number(..) => matches!(node.value, Value::Number(_)),
-        Kind::Object(_) | Kind::Config(_) | Kind::BrokerConfig => matches!(node.value, Value::Object(_)),
+        Kind::Object(_) | Kind::Config(_) | Kind::BrokerConfig | Kind::Map(_) => matches!(node.value, Value::Object(_)),
         Kind::List(..) => matches!(node.value, Value::List(_)),
         Kind::OneOf(kinds) => kinds.iter().any(|kind| same_type(kind, node)),
     }

@@ -33,9 +33,13 @@ impl Writer {
         object.insert("properties".into(), Value::Object(properties));
         object.insert("required".into(), json!(required));
         object.insert("additionalProperties".into(), false.into());
-        if !shape.exactly_one.is_empty() {
-            let each: Vec<_> = shape.exactly_one.iter().map(|name| json!({ "required": [name] })).collect();
-            object.insert("oneOf".into(), Value::Array(each));
+        let rules = shape.exactly_one.iter().map(|names| {
+            let each: Vec<_> = names.iter().map(|name| json!({ "required": [name] })).collect();
+            json!({ "oneOf": each })
+        });
+        let rules: Vec<_> = rules.collect();
+        if !rules.is_empty() {
+            object.insert("allOf".into(), Value::Array(rules));
         }
         object
     }
@@ -58,6 +62,7 @@ impl Writer {
             Kind::Integer(low, high) => json!({ "type": "integer", "minimum": low, "maximum": high }),
             Kind::Number(low, high) => json!({ "type": "number", "minimum": low, "maximum": high }),
             Kind::Time => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$" }),
+            Kind::Shift => json!({ "type": "string", "pattern": "^-?[0-9]+(ms|s|m|h)$" }),
             Kind::Size => json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)$" }),
             Kind::Partition => json!({ "type": "string", "pattern": "^.+-[0-9]+$" }),
             Kind::Choice(words) => json!({ "type": "string", "enum": words }),
@@ -68,6 +73,11 @@ impl Writer {
                 "type": "object",
                 "propertyNames": { "pattern": "^[1-9][0-9]*$" },
                 "additionalProperties": config(ConfigScope::Broker),
+            }),
+            Kind::Map(of) => json!({
+                "type": "object",
+                "propertyNames": { "pattern": "^[A-Za-z0-9._-]{1,249}$" },
+                "additionalProperties": Value::Object(self.kind(of)),
             }),
             Kind::OneOf(kinds) => {
                 let each: Vec<_> = kinds.iter().map(|kind| Value::Object(self.kind(kind))).collect();

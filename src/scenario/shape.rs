@@ -8,8 +8,8 @@ pub struct Shape {
     pub doc: &'static str,
     /// Every key that it may have.
     pub keys: &'static [Key],
-    /// Of these keys exactly one must be there; empty if there is no such rule.
-    pub exactly_one: &'static [&'static str],
+    /// Of the keys of each of these lists exactly one must be there.
+    pub exactly_one: &'static [&'static [&'static str]],
 }
 
 /// A key of an object.
@@ -49,6 +49,8 @@ pub enum Kind {
     Number(f64, f64),
     /// A time with its unit.
     Time,
+    /// A time with its unit and perhaps a minus.
+    Shift,
     /// A size with its unit.
     Size,
     /// A partition, like `UserEvents-0`.
@@ -63,6 +65,8 @@ pub enum Kind {
     Config(ConfigScope),
     /// An object with broker ids as keys and broker configuration as values.
     BrokerConfig,
+    /// An object with free names as keys and this as their values.
+    Map(&'static Kind),
     /// Any of these; they must differ in their JSON type.
     OneOf(&'static [Kind]),
 }
@@ -72,6 +76,8 @@ pub enum Kind {
 pub enum ConfigScope {
     /// A broker's.
     Broker,
+    /// A topic's.
+    Topic,
     /// A producer's.
     Producer,
     /// A consumer's.
@@ -90,6 +96,7 @@ impl Kind {
             Self::Integer(low, high) => format!("a whole number from {low} to {high}"),
             Self::Number(low, high) => format!("a number from {low} to {high}"),
             Self::Time => "a time like \"10s\"".into(),
+            Self::Shift => "a time like \"5s\" or \"-5s\"".into(),
             Self::Size => "a size like \"1KiB\"".into(),
             Self::Partition => "a partition like \"UserEvents-0\"".into(),
             Self::Choice(words) => one_of(words.iter().map(|w| format!("{w:?}")).collect()),
@@ -98,6 +105,7 @@ impl Kind {
             Self::List(..) => "a list".into(),
             Self::Config(_) => "an object with Kafka's config keys".into(),
             Self::BrokerConfig => "an object with broker ids as keys".into(),
+            Self::Map(_) => "an object with names as keys".into(),
             Self::OneOf(kinds) => one_of(kinds.iter().map(Self::wanted).collect()),
         }
     }

@@ -65,7 +65,7 @@ fn an_assignment_counts_partitions_and_replicas() {
 fn an_unknown_key_is_named_with_its_place_and_the_nearest_one() {
     assert_eq!(
         spoiled("\"replication-factor\"", "\"relpication-factor\""),
-        "bad.json:13:24: unknown key \"relpication-factor\" in topics[0]; did you mean \"replication-factor\"?"
+        "bad.json:15:24: unknown key \"relpication-factor\" in topics[0]; did you mean \"replication-factor\"?"
     );
     assert_eq!(
         spoiled("\"story\"", "\"plot\""),
@@ -83,7 +83,7 @@ fn an_unknown_key_is_named_with_its_place_and_the_nearest_one() {
     );
     assert_eq!(
         spoiled("\"linger.ms\"", "\"linger\""),
-        "bad.json:18:81: clients[0].producer.config: unknown config key \"linger\"; the nearest is \"linger.ms\""
+        "bad.json:21:81: clients[0].producer.config: unknown config key \"linger\"; the nearest is \"linger.ms\""
     );
 }
 
@@ -105,9 +105,14 @@ fn a_value_of_the_wrong_type_or_out_of_bounds_is_named_with_what_belongs_there()
         (
             "\"crash\": \"controller\"",
             "\"crash\": 3",
-            "faults[2].crash: expected an object (target) or \"controller\" or \"all-brokers\", found 3",
+            "faults[2].crash: expected an object (target) or \"controller\" or \"voter\" or \"any-broker\" or \
+             \"all-brokers\", found 3",
         ),
-        ("{ \"leader-of\": \"UserEvents-1\" }", "{ }", "faults[4].isolate: one of broker, leader-of is missing"),
+        (
+            "{ \"leader-of\": \"UserEvents-1\" }",
+            "{ }",
+            "faults[4].isolate: one of broker, client, leader-of, follower-of, isr-member-of, region is missing",
+        ),
         (
             "{ \"leader-of\": \"UserEvents-1\" }",
             "{ \"leader-of\": \"UserEvents-1\", \"broker\": 2 }",
@@ -234,12 +239,15 @@ fn faults_are_held_against_what_came_before_them_in_time() {
     assert_eq!(complaint(&two(pause, start)), "faults[1].start: broker 1 was never down at that time");
     assert_eq!(
         complaint(&with(r#"{"at": "1s", "resume": {"broker": 1}}"#)),
-        "faults[0].resume: broker 1 is not paused at that time"
+        "faults[0].resume: broker 1 does not stand still at that time"
     );
-    assert_eq!(complaint(&with(r#"{"at": "1s", "heal": "all"}"#)), "faults[0].heal: nothing is cut before 1s");
+    assert_eq!(
+        complaint(&with(r#"{"at": "1s", "heal": "all"}"#)),
+        "faults[0].heal: nothing is wrong with any link before 1s"
+    );
     assert_eq!(
         complaint(&with(r#"{"at": "1s", "start": "controller"}"#)),
-        "faults[0].start: only `broker` and \"all-brokers\" can be started"
+        "faults[0].start: only `broker`, `client`, `region` and \"all-brokers\" can be started"
     );
     assert_eq!(
         complaint(&with(r#"{"at": "1s", "start": "all-brokers"}"#)),
@@ -251,6 +259,72 @@ fn faults_are_held_against_what_came_before_them_in_time() {
     );
     for good in [two(crash, start), two(pause, r#""resume": {"broker": 1}"#), two(r#""crash": "controller""#, start)] {
         parse("good.json", &good).unwrap_or_else(|e| panic!("{e}"));
+    }
+}
+
+#[test]
+fn faults_that_cannot_happen_are_refused() {
+    let complaint = |fault: &str| {
+        let text = format!(
+            r#"{{"name": "n", "duration": "60s", "topics": [{{"name": "T"}}],
+            "clients": [{{"name": "w", "producer": {{"topic": "T"}}}}], "faults": [{fault}]}}"#
+        );
+        match parse("bad.json", &text) {
+            Ok(_) => String::new(),
+            Err(e) => e.to_string().splitn(4, ':').nth(3).unwrap_or_default().trim_start().to_owned(),
+        }
+    };
+    for (fault, wrong) in [
+        (r#"{"crash": {"broker": 1}}"#, "faults[0]: one of at, after is missing"),
+        (
+            r#"{"at": "1s", "after": {"acked": 1}, "crash": {"broker": 1}}"#,
+            "faults[0]: \"after\" cannot stand beside \"at\"",
+        ),
+        (
+            r#"{"at": "1s", "for": "1s", "start": "all-brokers"}, {"at": "0s", "crash": "controller"}"#,
+            "faults[0].for: start is over at once",
+        ),
+        (r#"{"at": "1s", "until": "9s", "crash": "controller"}"#, "faults[0].until: stands only beside \"every\""),
+        (
+            r#"{"at": "1s", "every": "2s", "for": "2s", "pause": "voter"}"#,
+            "faults[0].for: 2s is not over before the next one (2s)",
+        ),
+        (
+            r#"{"after": {"acked": 5, "partition": "T-0"}, "crash": "controller"}"#,
+            "faults[0].after.partition: what is waited for has no partition",
+        ),
+        (
+            r#"{"at": "1s", "pause": {"client": "v"}}"#,
+            "faults[0].pause.client: there is no client \"v\"; did you mean \"w\"?",
+        ),
+        (r#"{"at": "1s", "pause": {"client": "w#1"}}"#, "faults[0].pause.client: \"w\" has processes #0 to #0"),
+        (r#"{"at": "1s", "wipe": {"client": "w"}}"#, "faults[0].wipe: clients have no disk; only brokers can be hit"),
+        (
+            r#"{"at": "1s", "delay-request": {"api": "Produse", "from": {"broker": 1}, "to": {"broker": 2}, "by": "1s"}}"#,
+            "faults[0].delay-request.api: there is no API \"Produse\"; did you mean \"Produce\"?",
+        ),
+        (
+            r#"{"at": "1s", "bridge": {"groups": [[1], [2, 3]], "over": 3}}"#,
+            "faults[0].bridge.over: broker 3 reaches everybody and is in no group",
+        ),
+        (
+            r#"{"at": "1s", "partition": {"groups": [[1], [1, 2]]}}"#,
+            "faults[0].partition.groups[1][0]: stands in a group already",
+        ),
+        (
+            r#"{"at": "1s", "crash": {"region": "us"}}"#,
+            "faults[0].crash.region: there is no region \"us\"; there is none",
+        ),
+        (r#"{"at": "1s", "create-topic": {"name": "T"}}"#, "faults[0].create-topic.name: the name \"T\" is taken"),
+        // What ended by itself, or may have, can be started.
+        (r#"{"at": "1s", "for": "1s", "crash": {"broker": 1}}, {"at": "3s", "crash": {"broker": 1}}"#, ""),
+        (
+            r#"{"at": "1s", "disk-error": {"on": {"broker": 1}, "op": "sync"}}, {"at": "9s", "start": {"broker": 1}}"#,
+            "",
+        ),
+        (r#"{"after": {"consumed": 9}, "crash": "any-broker"}, {"at": "9s", "start": {"broker": 1}}"#, ""),
+    ] {
+        assert_eq!(complaint(fault), wrong, "{fault}");
     }
 }
 

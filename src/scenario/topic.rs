@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::model::Topic;
+use super::model::{Config, Topic};
 use crate::base::BrokerId;
 
 /// The fields of a topic in a file.
@@ -14,6 +14,8 @@ pub(super) struct TopicFile {
     replication_factor: Option<u32>,
     #[serde(default)]
     assignment: Vec<Vec<BrokerId>>,
+    #[serde(default, deserialize_with = "super::model::lenient::config")]
+    config: Config,
 }
 
 impl From<TopicFile> for Topic {
@@ -25,6 +27,7 @@ impl From<TopicFile> for Topic {
             partitions: file.partitions.or(given).unwrap_or(1),
             replication_factor: file.replication_factor.or(replicas).unwrap_or(1),
             assignment: file.assignment,
+            config: file.config,
         }
     }
 }

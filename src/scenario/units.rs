@@ -51,6 +51,27 @@ impl FromStr for Millis {
     }
 }
 
+/// A span of time with its direction, in milliseconds: `"5s"` forward, `"-5s"` backward.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shift(pub i64);
+
+impl fmt::Display for Shift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        write!(f, "{sign}{}", Millis(self.0.unsigned_abs()))
+    }
+}
+
+impl FromStr for Shift {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (sign, span) = text.strip_prefix('-').map_or((1, text), |span| (-1, span));
+        let ms = with_unit(span, &TIMES).and_then(|ms| i64::try_from(ms).ok());
+        ms.map(|ms| Self(sign * ms))
+            .ok_or_else(|| format!("{text:?} is not a time; write a whole number with ms, s, m or h, like \"-5s\""))
+    }
+}
+
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
@@ -95,7 +116,7 @@ macro_rules! as_text {
         }
     )*};
 }
-as_text!(Millis Bytes);
+as_text!(Millis Shift Bytes);
 
 /// A two-sided bound, both ends included; written `[low, high]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +164,30 @@ pub mod partition_name {
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<TopicPartition, D::Error> {
         parse_partition(&String::deserialize(d)?).map_err(de::Error::custom)
     }
+
+    /// The same for fields that may be left out.
+    pub mod option {
+        use super::{Deserialize, Deserializer, Serializer, TopicPartition, de, parse_partition};
+
+        /// Writes the name, if there is one.
+        ///
+        /// # Errors
+        /// Those of the serializer.
+        pub fn serialize<S: Serializer>(tp: &Option<TopicPartition>, s: S) -> Result<S::Ok, S::Error> {
+            match tp {
+                Some(tp) => s.collect_str(tp),
+                None => s.serialize_none(),
+            }
+        }
+        /// Reads the name, if there is one.
+        ///
+        /// # Errors
+        /// Text that names no partition.
+        pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<TopicPartition>, D::Error> {
+            let name = Option::<String>::deserialize(d)?;
+            name.map(|name| parse_partition(&name).map_err(de::Error::custom)).transpose()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -161,6 +206,17 @@ mod tests {
         assert_eq!(Bytes(100).to_string().parse(), Ok(Bytes(100)));
         assert_eq!(Millis(0).to_string().parse(), Ok(Millis(0)));
         assert_eq!(Bytes(0).to_string().parse(), Ok(Bytes(0)));
+    }
+
+    #[test]
+    fn a_shift_has_a_direction() {
+        for (text, ms) in [("5s", 5_000), ("-5s", -5_000), ("-1500ms", -1_500)] {
+            let shift: Shift = text.parse().unwrap();
+            assert_eq!((shift.0, shift.to_string().as_str()), (ms, text));
+        }
+        for text in ["--5s", "-5", "- 5s", "+5s"] {
+            assert!(text.parse::<Shift>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! Places are paths like `topics[0].assignment[1]`, so that a scenario which was never a file can be checked too.
 
+use std::collections::BTreeMap;
+
 use super::model::{Acks, Assign, Client, Producer, Role, Scenario, Topic};
 use super::{validate_expect, validate_faults};
 use crate::base::nearest::hint;
@@ -79,8 +81,51 @@ impl Check<'_> {
         for id in self.scenario.cluster.broker_config.keys() {
             self.broker(&format!("cluster.broker-config.{id}"), *id);
         }
+        self.regions();
         if self.scenario.duration.0 == 0 || self.scenario.duration.0 > MAX_DURATION_MS {
             self.complain("duration", "duration: the chaos phase lasts from 1ms to 24h");
+        }
+    }
+
+    /// Every broker is in one region, or there is none; latencies are between regions that exist.
+    fn regions(&mut self) {
+        let cluster = &self.scenario.cluster;
+        let mut homes: BTreeMap<BrokerId, &str> = BTreeMap::new();
+        for (name, members) in &cluster.regions {
+            for (i, id) in members.iter().enumerate() {
+                let place = format!("cluster.regions.{name}[{i}]");
+                if self.broker(&place, *id)
+                    && let Some(other) = homes.insert(*id, name)
+                {
+                    self.complain(&place, format!("{place}: broker {id} is in region {other:?} already"));
+                }
+            }
+        }
+        if let Some(id) = cluster.ids().find(|id| !cluster.regions.is_empty() && !homes.contains_key(id)) {
+            self.complain("cluster.regions", format!("cluster.regions: broker {id} is in no region"));
+        }
+        for (a, others) in &cluster.region_latency {
+            self.region(&format!("cluster.region-latency.{a}"), a);
+            for (b, between) in others {
+                let place = format!("cluster.region-latency.{a}.{b}");
+                self.region(&place, b);
+                if between.0 > between.1 {
+                    let text = format!("{place}: the least {} is above the most {}", between.0, between.1);
+                    self.complain(&place, text);
+                }
+                let other_way = cluster.region_latency.get(b).is_some_and(|back| back.contains_key(a));
+                if other_way && a > b {
+                    self.complain(&place, format!("{place}: stands under {b}.{a} already"));
+                }
+            }
+        }
+    }
+
+    pub(super) fn region(&mut self, path: &str, name: &str) {
+        let regions = &self.scenario.cluster.regions;
+        if !regions.contains_key(name) {
+            let near = hint(name, regions.keys().map(String::as_str));
+            self.complain(path, format!("{path}: there is no region {name:?}; {near}"));
         }
     }
 
@@ -90,14 +135,19 @@ impl Check<'_> {
             if self.scenario.topics[..i].iter().any(|earlier| earlier.name == topic.name) {
                 self.complain(format!("{path}.name"), format!("{path}: the name {:?} is taken", topic.name));
             }
-            let brokers = self.scenario.cluster.brokers;
-            if topic.replication_factor > brokers {
-                let place = format!("{path}.replication-factor");
-                let factor = topic.replication_factor;
-                self.complain(&place, format!("{place}: {factor} replicas need {factor} brokers; there are {brokers}"));
-            }
-            self.assignment(topic, &format!("{path}.assignment"));
+            self.shape_of(topic, &path);
         }
+    }
+
+    /// Whether the cluster has room for a topic.
+    pub(super) fn shape_of(&mut self, topic: &Topic, path: &str) {
+        let brokers = self.scenario.cluster.brokers;
+        if topic.replication_factor > brokers {
+            let place = format!("{path}.replication-factor");
+            let factor = topic.replication_factor;
+            self.complain(&place, format!("{place}: {factor} replicas need {factor} brokers; there are {brokers}"));
+        }
+        self.assignment(topic, &format!("{path}.assignment"));
     }
 
     fn assignment(&mut self, topic: &Topic, path: &str) {
@@ -126,6 +176,9 @@ impl Check<'_> {
             let path = format!("clients[{i}]");
             if self.scenario.clients[..i].iter().any(|earlier| earlier.name == client.name) {
                 self.complain(format!("{path}.name"), format!("{path}: the name {:?} is taken", client.name));
+            }
+            if let Some(region) = &client.region {
+                self.region(&format!("{path}.region"), region);
             }
             self.role(client, &path);
         }

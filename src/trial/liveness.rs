@@ -46,17 +46,19 @@ pub(super) fn partition_pending(witness: &Witness, tp: &TopicPartition) -> Optio
 }
 
 /// What still keeps the clients from being done.
-pub(super) fn clients_pending(witness: &Witness, readers: &[(u32, TopicPartition)]) -> Option<String> {
+pub(super) fn clients_pending(witness: &Witness, readers: &[(String, Vec<TopicPartition>)]) -> Option<String> {
     match witness.pending_writes() {
         0 => {}
         n => return Some(format!("{n} writes have no answer")),
     }
     let read = witness.read_up_to();
-    for (reader, tp) in readers {
+    let all = readers.iter().flat_map(|(name, partitions)| partitions.iter().map(move |tp| (name, tp)));
+    for (name, tp) in all {
+        let Some(reader) = witness.reader(name) else { continue };
         let end = witness.replicas(tp).iter().map(|(_, end, _)| *end).max().unwrap_or(Offset::ZERO);
-        let at = read.get(&(*reader, tp.clone())).copied().unwrap_or(Offset::ZERO);
+        let at = read.get(&(reader, tp.clone())).copied().unwrap_or(Offset::ZERO);
         if at < end {
-            return Some(format!("reader {reader} has read {tp} up to {at}, not {end}"));
+            return Some(format!("reader {name} has read {tp} up to {at}, not {end}"));
         }
     }
     None

@@ -13,7 +13,9 @@ mod judge;
 mod liveness;
 mod plan;
 mod run;
+mod schedule;
 mod timeline;
+mod triggers;
 mod witness;
 
 use std::path::PathBuf;

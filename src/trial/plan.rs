@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::run::ids;
-use crate::base::TopicPartition;
+use crate::base::{BrokerId, TopicPartition};
 use crate::broker::config::BrokerConfig;
 use crate::check::Promises;
 use crate::client::admin::NewTopic;
 use crate::client::config::{ConsumerConfig, ProducerConfig};
 use crate::scenario::Scenario;
-use crate::scenario::model::{Acks, Assign, Config, Role, Topic};
-use crate::world::cluster::ClusterPlan;
+use crate::scenario::model::{Acks, Assign, ClientName, Config, Role, Topic};
+use crate::world::cluster::{ClusterPlan, Region};
 use crate::world::history::Promise;
 use crate::world::reader::ReaderPlan;
 use crate::world::writer::WriterPlan;
@@ -33,7 +33,32 @@ pub(super) fn cluster(scenario: &Scenario) -> ClusterPlan {
     let c = &scenario.cluster;
     let brokers: BTreeMap<_, _> =
         ids(scenario).into_iter().map(|id| (id, broker_config(&c.config, c.broker_config.get(&id)))).collect();
-    ClusterPlan { voters: brokers.keys().copied().collect(), brokers }
+    let numbers = region_numbers(scenario);
+    let regions = c.ids().filter_map(|id| {
+        let name = c.region_of(id)?;
+        Some((id, Region { number: numbers[name], name: name.to_owned() }))
+    });
+    let mut latencies = BTreeMap::new();
+    for (a, others) in &c.region_latency {
+        for (b, between) in others {
+            let (a, b) = (numbers[a.as_str()], numbers[b.as_str()]);
+            latencies.insert((a.min(b), a.max(b)), (between.0.0 * 1_000, between.1.0 * 1_000));
+        }
+    }
+    ClusterPlan { voters: brokers.keys().copied().collect(), regions: regions.collect(), latencies, brokers }
+}
+
+/// Regions are numbered in the order of their names.
+fn region_numbers(scenario: &Scenario) -> BTreeMap<&str, u32> {
+    scenario.cluster.regions.keys().map(String::as_str).zip(0..).collect()
+}
+
+/// The number of the region that a client process runs in.
+pub(super) fn region_of_client(scenario: &Scenario, process: &str) -> u32 {
+    let group = ClientName::parse(process).group;
+    let own = scenario.clients.iter().find(|client| client.name == group).and_then(|client| client.region.as_deref());
+    let home = own.or_else(|| scenario.cluster.region_of(BrokerId(1)));
+    home.map_or(0, |name| region_numbers(scenario)[name])
 }
 
 /// What the configuration promises.
@@ -54,7 +79,7 @@ pub(super) fn topic(topic: &Topic) -> NewTopic {
         partitions: if by_hand { -1 } else { topic.partitions as i32 },
         replication_factor: if by_hand { -1 } else { topic.replication_factor as i16 },
         assignments: topic.assignment.clone(),
-        ..NewTopic::default()
+        configs: topic.config.clone(),
     }
 }
 
@@ -73,7 +98,7 @@ pub(super) fn writers(scenario: &Scenario, bootstrap: &str) -> Vec<(String, Writ
     for client in &scenario.clients {
         let Role::Producer(p) = &client.role else { continue };
         for i in 0..p.count {
-            let name = format!("{}-{i}", client.name);
+            let name = format!("{}#{i}", client.name);
             let mut config = ProducerConfig::default();
             let (acks, promise) = match p.acks {
                 Acks::All => ("all", Promise::All),
@@ -117,7 +142,7 @@ pub(super) fn readers(scenario: &Scenario, bootstrap: &str) -> Vec<(String, Read
             Assign::Some(list) => all.into_iter().filter(|tp| list.contains(&tp.partition)).collect(),
         };
         let plan = ReaderPlan { reader: plans.len() as u32, partitions: assigned, config };
-        plans.push((client.name.clone(), plan));
+        plans.push((format!("{}#0", client.name), plan));
     }
     plans
 }

@@ -1,15 +1,15 @@
 //! One run from boot to audit: form the cluster, let clients and faults loose, heal, wait for convergence, read
 //! everything back.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::faults::Engine;
 use super::witness::Witness;
-use super::{audit, faults, liveness, plan};
+use super::{audit, liveness, plan, schedule};
 use crate::base::bugs::{self, Bug};
 use crate::base::marks::{self, Mark};
-use crate::base::{BrokerId, Now, TopicPartition};
+use crate::base::{BrokerId, TopicPartition};
 use crate::check::Findings;
 use crate::client::admin::Admin;
 use crate::client::config::AdminConfig;
@@ -24,8 +24,6 @@ use crate::world::{Watcher, reader, writer};
 const CONVERGENCE_LIMIT: Duration = Duration::from_secs(300);
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// How often the expensive checks run during the chaos phase.
-const QUIET_POINT_EVERY_MS: u64 = 1_000;
 
 /// What a run has left to judge.
 pub(super) struct Testimony {
@@ -60,7 +58,8 @@ struct Trial {
 
 struct Clients {
     hosts: Vec<HostId>,
-    readers: Vec<(u32, TopicPartition)>,
+    /// What each reading process reads, by its name.
+    readers: Vec<(String, Vec<TopicPartition>)>,
     reader_hosts: Vec<HostId>,
 }
 
@@ -72,9 +71,10 @@ impl Trial {
         self.witness.begin();
         let began = clock::now();
         let clients = self.start_clients().await;
-        self.chaos(began).await;
+        let mut engine = Engine::new(&self.cluster, &self.witness, &self.scenario);
+        schedule::run(&mut engine, began).await;
         self.witness.note("faults end; what is down is started".to_owned());
-        faults::heal(&self.cluster, &self.witness).await;
+        engine.heal().await;
         for host in &clients.hosts {
             self.cluster.world().request_shutdown(*host);
         }
@@ -141,39 +141,25 @@ impl Trial {
         let mut clients = Clients { hosts: Vec::new(), readers: Vec::new(), reader_hosts: Vec::new() };
         let bootstrap = self.cluster.bootstrap();
         for (name, plan) in plan::writers(&self.scenario, &bootstrap) {
-            let watcher = self.watcher.clone();
-            let host = self.cluster.run_client(&name, move || writer::run(plan.clone(), watcher.clone())).await;
-            clients.hosts.push(host);
+            let region = plan::region_of_client(&self.scenario, &name);
+            let (witness, watcher, of) = (self.witness.clone(), self.watcher.clone(), name.clone());
+            let program = move || {
+                let plan = writer::WriterPlan { writer: witness.writer_begins(&of), ..plan.clone() };
+                writer::run(plan, watcher.clone())
+            };
+            clients.hosts.push(self.cluster.run_client(&name, region, program).await);
         }
         for (name, plan) in plan::readers(&self.scenario, &bootstrap) {
-            clients.readers.extend(plan.partitions.iter().map(|tp| (plan.reader, tp.clone())));
-            let watcher = self.watcher.clone();
-            let host = self.cluster.run_client(&name, move || reader::run(plan.clone(), watcher.clone())).await;
-            clients.reader_hosts.push(host);
+            let region = plan::region_of_client(&self.scenario, &name);
+            clients.readers.push((name.clone(), plan.partitions.clone()));
+            let (witness, watcher, of) = (self.witness.clone(), self.watcher.clone(), name.clone());
+            let program = move || {
+                let plan = reader::ReaderPlan { reader: witness.reader_begins(&of), ..plan.clone() };
+                reader::run(plan, watcher.clone())
+            };
+            clients.reader_hosts.push(self.cluster.run_client(&name, region, program).await);
         }
         clients
-    }
-
-    /// The chaos phase: faults at their times, a quiet point every second, until the scenario's duration is over.
-    async fn chaos(&self, began: Now) {
-        let at = |ms: u64| began.after_ms(ms);
-        let duration = self.scenario.duration.0;
-        let mut agenda: BTreeMap<(u64, usize), Option<usize>> = BTreeMap::new();
-        for (i, fault) in self.scenario.faults.iter().enumerate().filter(|(_, f)| f.at.0 < duration) {
-            agenda.insert((fault.at.0, i), Some(i));
-        }
-        let last = self.scenario.faults.len();
-        for ms in (QUIET_POINT_EVERY_MS..duration).step_by(QUIET_POINT_EVERY_MS as usize) {
-            agenda.insert((ms, last), None);
-        }
-        for ((ms, _), fault) in agenda {
-            time::sleep_until(at(ms)).await;
-            match fault {
-                Some(i) => faults::apply(&self.cluster, &self.witness, &self.scenario.faults[i].action).await,
-                None => self.witness.quiet_point(),
-            }
-        }
-        time::sleep_until(at(duration)).await;
     }
 }
 

@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::triggers::Happening;
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::broker::probe::{Event, PartitionFacts};
 use crate::report::availability::{Milestone, MilestoneKind};
 use crate::report::expectations::{Course, PartitionState};
+use crate::scenario::model::EventName;
 
 /// Nanoseconds in a millisecond.
 const MS: u64 = 1_000_000;
@@ -48,6 +50,7 @@ pub struct Timeline {
     active: Option<(BrokerId, LeaderEpoch)>,
     known: BTreeMap<TopicPartition, PartitionFacts>,
     out: BTreeSet<BrokerId>,
+    happened: Vec<Happening>,
 }
 
 impl Timeline {
@@ -80,14 +83,20 @@ impl Timeline {
     fn milestone(&mut self, at_ns: u64, what: MilestoneKind) {
         self.milestones.push(Milestone { at_ms: at_ns / MS, what });
     }
-    /// A node stated a fact.
-    pub fn observe(&mut self, at_ns: u64, node: BrokerId, event: &Event) {
+    /// A node stated a fact. Returns what has happened by it that a fault may wait for.
+    pub(super) fn observe(&mut self, at_ns: u64, node: BrokerId, event: &Event) -> Vec<Happening> {
+        self.take_in(at_ns, node, event);
+        std::mem::take(&mut self.happened)
+    }
+    fn take_in(&mut self, at_ns: u64, node: BrokerId, event: &Event) {
         match event {
+            Event::LogTruncated { tp, .. } => self.happens(EventName::LogTruncated, Some(tp), Some(node)),
             Event::ControllerActive { epoch } if self.active.is_none_or(|(_, known)| *epoch > known) => {
                 let successor = self.active.is_some_and(|(old, _)| old != node);
                 self.active = Some((node, *epoch));
                 self.course.controllers.push((at_ns / MS, Some(node)));
                 self.line(at_ns, "control", format!("node {node} is the active controller (epoch {epoch})"));
+                self.happens(EventName::ControllerElected, None, Some(node));
                 if successor {
                     self.milestone(at_ns, MilestoneKind::Noticed);
                 }
@@ -105,6 +114,9 @@ impl Timeline {
             _ => {}
         }
     }
+    fn happens(&mut self, event: EventName, partition: Option<&TopicPartition>, broker: Option<BrokerId>) {
+        self.happened.push(Happening { event, partition: partition.cloned(), broker });
+    }
     fn hold(&mut self, node: BrokerId, change: Change) {
         self.pending.entry(node).or_default().push(change);
     }
@@ -118,10 +130,12 @@ impl Timeline {
                 Change::Fenced(broker) => {
                     self.course.fenced.push((at_ns / MS, *broker));
                     self.milestone(at_ns, MilestoneKind::Noticed);
+                    self.happens(EventName::BrokerFenced, None, Some(*broker));
                     parts.push(format!("broker {broker} fenced"));
                 }
                 Change::Unfenced(broker) => {
                     self.out.remove(broker);
+                    self.happens(EventName::BrokerUnfenced, None, Some(*broker));
                     parts.push(format!("broker {broker} unfenced"));
                 }
                 Change::Partition(tp, facts) => self.partition(at_ns, tp, facts, &mut parts, &mut isrs),
@@ -145,6 +159,15 @@ impl Timeline {
     ) {
         self.course.partitions.push(state(at_ns / MS, tp, facts));
         let Some(old) = self.known.insert(tp.clone(), facts.clone()) else { return };
+        if old.leader != facts.leader && facts.leader != BrokerId::NONE {
+            self.happens(EventName::LeaderElected, Some(tp), Some(facts.leader));
+        }
+        for gone in old.isr.iter().filter(|id| !facts.isr.contains(id)) {
+            self.happens(EventName::IsrShrunk, Some(tp), Some(*gone));
+        }
+        for new in facts.isr.iter().filter(|id| !old.isr.contains(id)) {
+            self.happens(EventName::IsrExpanded, Some(tp), Some(*new));
+        }
         if old.leader != facts.leader {
             let name = |b: BrokerId| if b == BrokerId::NONE { "none".to_owned() } else { b.to_string() };
             parts.push(format!("{tp}: leader {} -> {}", name(old.leader), name(facts.leader)));

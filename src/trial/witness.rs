@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::budget::Windows;
 use super::timeline::Timeline;
+use super::triggers::Triggers;
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::broker::probe::{Event, Observer, PartitionFacts, RaftRole};
 use crate::check::verdict::Audit;
@@ -14,8 +16,10 @@ use crate::check::{Court, Findings, Promises};
 use crate::io::sim::World;
 use crate::scenario::Scenario;
 use crate::scenario::budget::Loss;
+use crate::scenario::model::After;
+use crate::scenario::units::Millis;
 use crate::world::Watch;
-use crate::world::history::{Entry, History, Op};
+use crate::world::history::{Entry, History, Op, Value};
 
 /// What is known of one node's part in the quorum.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +34,13 @@ struct Told {
     timeline: Timeline,
     history: History,
     /// Writes whose outcome is not known yet.
-    pending: usize,
+    open: BTreeMap<Value, TopicPartition>,
+    triggers: Triggers,
+    /// The number of the current life of each client process, by its name.
+    writers: BTreeMap<String, u32>,
+    readers: BTreeMap<String, u32>,
+    next_writer: u32,
+    next_reader: u32,
     /// True nanoseconds at which the chaos phase began; 0 before it does.
     began_ns: u64,
     members: BTreeMap<BrokerId, QuorumMember>,
@@ -45,6 +55,8 @@ struct Told {
 pub struct Witness {
     world: World,
     told: Mutex<Told>,
+    /// Rung when something has come about that a fault waits for.
+    came_about: Notify,
 }
 
 impl Witness {
@@ -55,7 +67,12 @@ impl Witness {
             court: Court::new(promises),
             timeline: Timeline::default(),
             history: History::default(),
-            pending: 0,
+            open: BTreeMap::new(),
+            triggers: Triggers::default(),
+            writers: BTreeMap::new(),
+            readers: BTreeMap::new(),
+            next_writer: 0,
+            next_reader: 0,
             began_ns: 0,
             members: BTreeMap::new(),
             controllers: BTreeMap::new(),
@@ -63,7 +80,7 @@ impl Witness {
             applied: BTreeMap::new(),
             windows: Windows::of(scenario),
         };
-        Self { world: world.clone(), told: Mutex::new(told) }
+        Self { world: world.clone(), told: Mutex::new(told), came_about: Notify::new() }
     }
     /// The chaos phase begins now: times count from here, and what happened before is no part of the timeline.
     pub fn begin(&self) {
@@ -144,7 +161,54 @@ impl Witness {
     /// For how many writes no outcome is known yet.
     #[must_use]
     pub fn pending_writes(&self) -> usize {
-        self.told.lock().pending
+        self.told.lock().open.len()
+    }
+    /// A writing process begins a life: a new number, because its values begin anew.
+    pub fn writer_begins(&self, name: &str) -> u32 {
+        let mut told = self.told.lock();
+        let number = told.next_writer;
+        told.next_writer += 1;
+        told.writers.insert(name.to_owned(), number);
+        number
+    }
+    /// A reading process begins a life: a new number, because it reads from the start again.
+    pub fn reader_begins(&self, name: &str) -> u32 {
+        let mut told = self.told.lock();
+        let number = told.next_reader;
+        told.next_reader += 1;
+        told.readers.insert(name.to_owned(), number);
+        number
+    }
+    /// The number of a reading process in its current life.
+    #[must_use]
+    pub fn reader(&self, name: &str) -> Option<u32> {
+        self.told.lock().readers.get(name).copied()
+    }
+    /// True if the client process of this name reads.
+    #[must_use]
+    pub fn is_reader(&self, name: &str) -> bool {
+        self.reader(name).is_some()
+    }
+    /// The partitions that a broker is to hold a replica of, by committed metadata.
+    #[must_use]
+    pub fn partitions_on(&self, broker: BrokerId) -> Vec<TopicPartition> {
+        let told = self.told.lock();
+        let holds = |p: &crate::check::ground::Partition| p.latest().is_some_and(|f| f.replicas.contains(&broker));
+        told.court.ground().partitions().filter(|(_, p)| holds(p)).map(|(tp, _)| tp.clone()).collect()
+    }
+    /// A fault, by its index, waits for something from now on.
+    pub fn wait_for(&self, fault: usize, after: After) {
+        self.told.lock().triggers.wait_for(fault, after);
+    }
+    /// Waits until something has come about that faults wait for; their indexes and delays.
+    pub async fn come_about(&self) -> Vec<(usize, Millis)> {
+        loop {
+            let fired = self.told.lock().triggers.take();
+            if !fired.is_empty() {
+                return fired;
+            }
+            self.came_about.notified().await;
+        }
     }
     /// The end of each partition that each reader has reached.
     #[must_use]
@@ -168,6 +232,22 @@ impl Witness {
 }
 
 impl Told {
+    /// Takes in what a client did or was told; true if something has come about that a fault waits for.
+    fn record(&mut self, at_ns: u64, op: Op) -> bool {
+        let mut come = false;
+        match &op {
+            Op::Sent { value, tp } => {
+                self.open.insert(*value, tp.clone());
+            }
+            Op::Acked { value, .. } | Op::Failed { value, .. } if self.open.remove(value).is_none() => return false,
+            Op::Acked { .. } => come = self.triggers.acked(),
+            Op::Read { .. } => come = self.triggers.consumed(),
+            Op::Failed { .. } | Op::Positioned { .. } => {}
+        }
+        self.court.client(at_ns, &op);
+        self.history.push(Entry { at_ns, op });
+        come
+    }
     fn quorum(&mut self, node: BrokerId, event: &Event) {
         match event {
             Event::Started => {
@@ -208,7 +288,13 @@ impl Observer for Witness {
         let mut told = self.told.lock();
         told.court.observe(at, node, &event);
         told.quorum(node, &event);
-        told.timeline.observe(at, node, &event);
+        let mut come = false;
+        for happening in told.timeline.observe(at, node, &event) {
+            come |= told.triggers.happened(&happening);
+        }
+        if come {
+            self.came_about.notify_one();
+        }
     }
 }
 
@@ -223,13 +309,27 @@ impl Watch for Witness {
     fn record(&self, op: Op) {
         let at = self.now_ns();
         let mut told = self.told.lock();
-        told.court.client(at, &op);
-        match &op {
-            Op::Sent { .. } => told.pending += 1,
-            Op::Acked { .. } | Op::Failed { .. } => told.pending -= 1,
-            Op::Read { .. } | Op::Positioned { .. } => {}
+        if told.record(at, op) {
+            self.came_about.notify_one();
         }
-        told.history.push(Entry { at_ns: at, op });
+    }
+    fn node_failed(&self, node: BrokerId, error: &str) {
+        self.note(format!("the process of broker {node} ends: {error}"));
+    }
+    fn disk_harmed(&self, node: BrokerId) {
+        self.told.lock().court.disk_harmed(node);
+    }
+    fn client_down(&self, name: &str) {
+        let at = self.now_ns();
+        let mut told = self.told.lock();
+        let Some(writer) = told.writers.get(name).copied() else { return };
+        let first = Value { writer, seq: 0 };
+        let open: Vec<_> = told.open.range(first..=Value { seq: u64::MAX, ..first }).collect();
+        let open: Vec<_> = open.into_iter().map(|(value, tp)| (*value, tp.clone())).collect();
+        for (value, tp) in open {
+            let error = "the client's process died".into();
+            told.record(at, Op::Failed { value, tp, definite: false, error });
+        }
     }
     fn gave_up(&self, tp: &TopicPartition, ago_ns: u64, setting: &str) {
         let at = self.now_ns().saturating_sub(ago_ns);

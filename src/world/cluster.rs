@@ -12,6 +12,7 @@ use crate::broker::config::BrokerConfig;
 use crate::broker::node::Node;
 use crate::broker::options::{Address, NodeOptions};
 use crate::broker::probe::{Event, Observer, Probe};
+use crate::broker::quorum::METADATA_DIR;
 use crate::io::sim::{HostId, World};
 use crate::io::task::{self, shutdown_requested};
 use crate::io::time;
@@ -31,6 +32,19 @@ pub struct ClusterPlan {
     pub brokers: BTreeMap<BrokerId, BrokerConfig>,
     /// Those that vote in the metadata quorum.
     pub voters: Vec<BrokerId>,
+    /// In which region each broker is; all others are in that of no number, 0.
+    pub regions: BTreeMap<BrokerId, Region>,
+    /// Latency between two regions, by their numbers, the smaller first: least and most, in microseconds.
+    pub latencies: BTreeMap<(u32, u32), (u64, u64)>,
+}
+
+/// A region: hosts that are near one another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Its number.
+    pub number: u32,
+    /// Its name; brokers bear it as `broker.rack`.
+    pub name: String,
 }
 
 /// A running cluster.
@@ -41,8 +55,15 @@ pub struct Cluster {
     paused: Mutex<BTreeMap<BrokerId, bool>>,
     /// Brokers that were asked to stop, and whether they are to start again once they have ended.
     stopping: Arc<Mutex<BTreeMap<BrokerId, bool>>>,
-    clients: Mutex<u32>,
+    /// Hosts of client processes by name.
+    clients: Mutex<BTreeMap<String, HostId>>,
+    /// The region of every host.
+    homes: Mutex<BTreeMap<HostId, u32>>,
+    latencies: BTreeMap<(u32, u32), (u64, u64)>,
 }
+
+/// Where brokers keep their logs.
+pub const LOG_DIR: &str = "/data";
 
 /// The address under which a broker is reached.
 #[must_use]
@@ -66,19 +87,24 @@ impl Cluster {
         let voters: BTreeMap<_, _> =
             plan.voters.iter().map(|id| (*id, Address::new(format!("broker-{id}"), CONTROLLER_PORT))).collect();
         let mut hosts = BTreeMap::new();
+        let mut homes = BTreeMap::new();
         for (id, config) in &plan.brokers {
-            let host = world.create_host(&format!("broker-{id}"), &format!("10.0.0.{id}"), 0);
+            let region = plan.regions.get(id);
+            let number = region.map_or(0, |region| region.number);
+            let host = world.create_host(&format!("broker-{id}"), &format!("10.0.0.{id}"), number);
+            set_latencies(world, &plan.latencies, &homes, host, number);
+            homes.insert(host, number);
             let options = NodeOptions {
                 id: *id,
                 cluster_id: "ktrial-simulated-cluster".to_owned(),
                 broker_listener: broker_address(*id),
                 voters: voters.clone(),
-                log_dir: "/data".to_owned(),
-                rack: None,
+                log_dir: LOG_DIR.to_owned(),
+                rack: region.map(|region| region.name.clone()),
                 config: config.clone(),
             };
-            let watcher = watcher.clone();
-            world.set_program(host, move || run_node(options.clone(), watcher.clone()));
+            let (watcher, disks) = (watcher.clone(), world.clone());
+            world.set_program(host, move || run_node(options.clone(), watcher.clone(), disks.clone(), host));
             hosts.insert(*id, host);
         }
         Self {
@@ -87,7 +113,9 @@ impl Cluster {
             hosts,
             paused: Mutex::default(),
             stopping: Arc::default(),
-            clients: Mutex::new(0),
+            clients: Mutex::default(),
+            homes: Mutex::new(homes),
+            latencies: plan.latencies.clone(),
         }
     }
     /// The world that the cluster lives in.
@@ -106,6 +134,29 @@ impl Cluster {
     #[must_use]
     pub fn host(&self, id: BrokerId) -> HostId {
         *self.hosts.get(&id).unwrap_or_else(|| panic!("broker {id} is not part of this cluster"))
+    }
+    /// The host of a client process.
+    #[must_use]
+    pub fn client(&self, name: &str) -> Option<HostId> {
+        self.clients.lock().get(name).copied()
+    }
+    /// All client processes.
+    #[must_use]
+    pub fn clients(&self) -> Vec<(String, HostId)> {
+        self.clients.lock().iter().map(|(name, host)| (name.clone(), *host)).collect()
+    }
+    /// A client's process dies, by a crash or with its host's power; false if it was down already.
+    pub fn kill_client(&self, name: &str, host: HostId, power_cut: bool) -> bool {
+        let was_running = self.world.is_running(host);
+        if power_cut {
+            self.world.power_cut(host);
+        } else {
+            self.world.crash(host);
+        }
+        if was_running {
+            self.watcher.client_down(name);
+        }
+        was_running
     }
     /// The bootstrap list for clients.
     #[must_use]
@@ -160,7 +211,7 @@ impl Cluster {
         self.stopping.lock().remove(&id);
         if was_running {
             self.paused.lock().remove(&id);
-            self.watcher.node_down(id, false);
+            self.watcher.node_down(id, self.world.take_harm(self.host(id)));
         }
         was_running
     }
@@ -170,6 +221,26 @@ impl Cluster {
         self.stopping.lock().remove(&id);
         self.paused.lock().remove(&id);
         self.watcher.node_down(id, true);
+    }
+    /// The process dies, and all that it held but the metadata log and the quorum's state is gone.
+    pub fn wipe(&self, id: BrokerId) {
+        self.crash(id);
+        let host = self.host(id);
+        self.world.wipe(host, LOG_DIR, Some(METADATA_DIR));
+        self.watcher.node_down(id, self.world.take_harm(host));
+    }
+    /// Tells the watcher if the broker's disk has lost or spoiled something since it was last asked.
+    pub fn look_for_harm(&self, id: BrokerId) {
+        if self.world.take_harm(self.host(id)) {
+            self.watcher.disk_harmed(id);
+        }
+    }
+    /// The virtual machine stands still, its kernel too.
+    pub fn freeze(&self, id: BrokerId) {
+        if self.is_running(id) {
+            self.paused.lock().insert(id, true);
+            self.world.freeze(self.host(id));
+        }
     }
     /// The process stands still.
     pub fn pause(&self, id: BrokerId) {
@@ -189,13 +260,6 @@ impl Cluster {
     pub fn is_paused(&self, id: BrokerId) -> bool {
         self.paused.lock().contains_key(&id)
     }
-    /// Packets from one broker to another are dropped; `both` ways or one way only.
-    pub fn cut(&self, from: BrokerId, to: BrokerId, both: bool) {
-        self.world.cut(self.host(from), self.host(to));
-        if both {
-            self.world.cut(self.host(to), self.host(from));
-        }
-    }
     /// Packets between a broker and everybody else are dropped.
     pub fn isolate(&self, id: BrokerId) {
         self.world.isolate(self.host(id));
@@ -205,30 +269,48 @@ impl Cluster {
         self.world.heal_all();
     }
     /// A host for a client process, started at once.
-    pub async fn run_client<F, Fut>(&self, name: &str, program: F) -> HostId
+    /// `region` is a number that the plan gave to a region of brokers, or 0.
+    pub async fn run_client<F, Fut>(&self, name: &str, region: u32, program: F) -> HostId
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let number = {
-            let mut clients = self.clients.lock();
-            *clients += 1;
-            *clients
-        };
+        let number = self.clients.lock().len() + 1;
         let address = format!("10.1.{}.{}", number / 250, number % 250 + 1);
-        let host = self.world.create_host(&format!("client-{name}"), &address, 0);
+        let host = self.world.create_host(&format!("client-{name}"), &address, region);
+        set_latencies(&self.world, &self.latencies, &self.homes.lock(), host, region);
+        self.homes.lock().insert(host, region);
+        self.clients.lock().insert(name.to_owned(), host);
         self.world.set_program(host, program);
         self.world.start(host).await;
         host
     }
 }
 
+/// Gives the links between a new host and those that exist the latency of their regions, if it is given.
+fn set_latencies(
+    world: &World,
+    latencies: &BTreeMap<(u32, u32), (u64, u64)>,
+    homes: &BTreeMap<HostId, u32>,
+    host: HostId,
+    region: u32,
+) {
+    for (other, home) in homes {
+        if let Some((least, most)) = latencies.get(&(region.min(*home), region.max(*home))) {
+            for (from, to) in [(host, *other), (*other, host)] {
+                world.set_latency(from, to, *least, most.saturating_sub(*least));
+            }
+        }
+    }
+}
+
 /// What a broker's host runs at each start.
-async fn run_node(options: NodeOptions, watcher: Watcher) {
+async fn run_node(options: NodeOptions, watcher: Watcher, world: World, host: HostId) {
     let id = options.id;
     let probe = Probe::new(id, Arc::new(Observe(watcher.clone())));
     if let Err(error) = Node::run(options, probe, shutdown_requested(), std::future::ready(())).await {
         tracing::warn!(node = %id, %error, "the broker's process ends");
+        watcher.node_failed(id, &error.to_string());
     }
-    watcher.node_down(id, false);
+    watcher.node_down(id, world.take_harm(host));
 }

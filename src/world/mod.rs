@@ -18,6 +18,12 @@ use history::Op;
 pub trait Watch: Observer {
     /// A node's process ended; with `storage_fault` its unsynced data may be gone (a power cut).
     fn node_down(&self, node: BrokerId, storage_fault: bool);
+    /// A node's process ended by itself, with this error; [`Watch::node_down`] follows.
+    fn node_failed(&self, node: BrokerId, error: &str);
+    /// The disk of a node that may well run has lost or spoiled what was on it.
+    fn disk_harmed(&self, node: BrokerId);
+    /// A client's process died: it will never hear what became of what it had under way.
+    fn client_down(&self, name: &str);
     /// A client did or was told something.
     fn record(&self, op: Op);
     /// `ago_ns` nanoseconds ago a client of this partition stopped waiting for an answer, because the time of this

@@ -40,13 +40,21 @@ impl Observer for Notes {
 
 impl Watch for Notes {
     fn node_down(&self, _node: BrokerId, _storage_fault: bool) {}
+    fn node_failed(&self, _node: BrokerId, _error: &str) {}
+    fn disk_harmed(&self, _node: BrokerId) {}
+    fn client_down(&self, _name: &str) {}
     fn record(&self, _op: Op) {}
     fn gave_up(&self, _tp: &TopicPartition, _ago_ns: u64, _setting: &str) {}
 }
 
 fn three_brokers() -> ClusterPlan {
     let brokers: BTreeMap<_, _> = (1..=3).map(|id| (BrokerId(id), BrokerConfig::default())).collect();
-    ClusterPlan { voters: brokers.keys().copied().collect(), brokers }
+    ClusterPlan {
+        voters: brokers.keys().copied().collect(),
+        regions: BTreeMap::new(),
+        latencies: BTreeMap::new(),
+        brokers,
+    }
 }
 
 #[test]

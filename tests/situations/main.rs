@@ -6,6 +6,7 @@ mod bugs_are_found;
 mod campaign;
 mod coordinators;
 mod determinism;
+mod faults;
 mod golden;
 mod isolation;
 mod leaks;

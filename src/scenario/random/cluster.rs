@@ -80,7 +80,8 @@ pub(super) fn topics(stream: &mut Stream, cluster: &Cluster) -> Vec<Topic> {
         let replicas = (*stream.pick(&REPLICAS)).min(MAX_REPLICAS).min(u64::from(cluster.brokers));
         if partitions > 0 {
             let assignment = (0..partitions).map(|_| replicas_of(stream, cluster, replicas as usize)).collect();
-            topics.push(Topic { name: format!("t{n}"), partitions, replication_factor: replicas as u32, assignment });
+            let (name, replication_factor) = (format!("t{n}"), replicas as u32);
+            topics.push(Topic { name, partitions, replication_factor, assignment, config: Config::new() });
         }
         left -= partitions;
     }

@@ -63,8 +63,8 @@ pub fn harmful(scenario: &Scenario) -> usize {
     scenario.faults.iter().filter(|f| does_harm(&f.action)).count()
 }
 
-/// False for what only mends.
+/// False for what only mends, and for what administrators do.
 #[must_use]
 pub fn does_harm(action: &Action) -> bool {
-    !matches!(action, Action::Start(_) | Action::Resume(_) | Action::Heal(_))
+    !matches!(action, Action::Start(_) | Action::Resume(_) | Action::Heal(_) | Action::CreateTopic(_))
 }

@@ -10,7 +10,7 @@ use super::profile::{Kind, Profile};
 use crate::base::random::Stream;
 use crate::base::{BrokerId, TopicPartition};
 use crate::scenario::budget::{self, Loss, Stake};
-use crate::scenario::model::{Action, Cut, Fault, Heal, Scenario, Target};
+use crate::scenario::model::{Action, Fault, Heal, Link, Scenario, Target};
 use crate::scenario::units::Millis;
 
 /// Faults begin so long after the clients.
@@ -36,8 +36,8 @@ pub(super) fn faults(stream: &mut Stream, profile: &Profile, scenario: &Scenario
         at += nemesis.stream.between(gap / 4 + 1, gap * 7 / 4 + 1);
     }
     let mut faults = nemesis.faults;
-    faults.retain(|f| f.at.0 <= end);
-    faults.sort_by_key(|f| f.at);
+    faults.retain(|f| f.moment().is_some_and(|at| at.0 <= end));
+    faults.sort_by_key(Fault::moment);
     without_idle_heals(faults)
 }
 
@@ -108,7 +108,7 @@ impl<'a> Nemesis<'a> {
     }
 
     fn add(&mut self, at: u64, action: Action) {
-        self.faults.push(Fault { at: Millis(at), action });
+        self.faults.push(Fault::at(Millis(at), action));
     }
 
     /// A broker that nothing is done to at this time.
@@ -196,7 +196,7 @@ impl<'a> Nemesis<'a> {
         let lasts = self.span();
         let one_way = self.stream.chance(1, 3);
         let to = if self.stream.chance(1, 3) { Target::Controller } else { Target::Broker(pair[1]) };
-        self.add(at, Action::Cut(Cut { from: Target::Broker(pair[0]), to, one_way }));
+        self.add(at, Action::Cut(Link { from: Target::Broker(pair[0]), to, one_way }));
         self.add(at + lasts, Action::Heal(Heal::All));
     }
 

@@ -17,10 +17,10 @@ pub(super) fn clients(stream: &mut Stream, topics: &[Topic]) -> Vec<Client> {
         let count = stream.between(1, 4);
         let rate = (rate / topics.len() as u64 / count).max(1) as u32;
         let name = format!("{}-writers", topic.name);
-        clients.push(Client { name, role: Role::Producer(producer(stream, topic, count as u32, rate)) });
+        clients.push(Client { name, region: None, role: Role::Producer(producer(stream, topic, count as u32, rate)) });
         for n in 0..stream.below(3) {
             let name = format!("{}-reader-{n}", topic.name);
-            clients.push(Client { name, role: Role::Consumer(consumer(stream, topic)) });
+            clients.push(Client { name, region: None, role: Role::Consumer(consumer(stream, topic)) });
         }
     }
     clients

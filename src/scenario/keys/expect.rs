@@ -1,0 +1,106 @@
+//! The keys that say what a run must show.
+
+use super::{BROKER, COUNTS, MAX_BROKERS, PERCENTS, TIMES, list, may, must, or, shape};
+use crate::scenario::shape::{Kind, Shape};
+
+pub(super) static EXPECT: Shape = shape(
+    "expect",
+    "What the run must show; everything is checked from measurement.",
+    &[
+        or(
+            "violations",
+            list(&Kind::Choice(PROPERTIES)),
+            "[]",
+            "Properties that must be violated; none but these may be.",
+        ),
+        or(
+            "outages",
+            list(&Kind::Object(&OUTAGE)),
+            "[]",
+            "A partition named here has exactly the outages listed for it, in their order.",
+        ),
+        or("no-outage", Kind::Bool, "false", "No partition has an outage other than those of outages."),
+        or("states", list(&Kind::Object(&STATE)), "[]", "What the committed metadata says at given moments."),
+        or("controller", list(&Kind::Object(&CONTROLLER)), "[]", "Who is the active controller at given moments."),
+        or(
+            "availability",
+            list(&Kind::Object(&AVAILABILITY)),
+            "[]",
+            "Percent of the time in which partitions take writes.",
+        ),
+        may("lost", COUNTS, "How many acknowledged records are lost, permitted loss included."),
+        may("duplicated", COUNTS, "How many records are in the log more than once."),
+        or("fenced", list(&Kind::Object(&FENCED)), "[]", "When brokers are fenced."),
+        or("rejoined", list(&Kind::Object(&REJOINED)), "[]", "When brokers are back in every ISR."),
+    ],
+);
+
+/// The properties that the oracles judge; a scenario may expect the violation of any.
+pub const PROPERTIES: &[&str] = &[
+    "ACK",
+    "LC",
+    "LCC",
+    "LM",
+    "CR",
+    "HW",
+    "SISR",
+    "DENSE",
+    "ORDER",
+    "NO-PHANTOM",
+    "RAFT-LEADER",
+    "RAFT-COMMIT",
+    "META-PREFIX",
+    "CTRL-STATE",
+];
+
+static OUTAGE: Shape = shape(
+    "outage",
+    "One outage of a partition, as long as the bounds say.",
+    &[
+        must("partition", Kind::Partition, "Where."),
+        must("between", TIMES, "Its whole length."),
+        may("undetected", TIMES, "The phase until the cluster noticed."),
+        may("election", TIMES, "The phase until a leader could commit again."),
+        may("clients", TIMES, "The phase until the clients were served."),
+    ],
+);
+
+static STATE: Shape = shape(
+    "state",
+    "The state of a partition at a moment.",
+    &[
+        must("at", Kind::Time, "When."),
+        must("partition", Kind::Partition, "Where."),
+        may("leader", Kind::Integer(-1, MAX_BROKERS), "Its leader; -1 for none."),
+        may("isr", list(&BROKER), "Its in-sync replicas, in any order."),
+    ],
+);
+
+static CONTROLLER: Shape = Shape {
+    name: "active controller",
+    doc: "The active controller at a moment; exactly one of is and not.",
+    keys: &[
+        must("at", Kind::Time, "When."),
+        may("is", BROKER, "Who it is."),
+        may("not", BROKER, "Who it is not; some other node must be it."),
+    ],
+    exactly_one: &[&["is", "not"]],
+};
+
+static AVAILABILITY: Shape = shape(
+    "availability",
+    "The availability of a partition.",
+    &[must("partition", Kind::Partition, "Where."), must("between", PERCENTS, "In percent of the chaos phase.")],
+);
+
+static FENCED: Shape = shape(
+    "fencing",
+    "A moment at which a broker is fenced.",
+    &[must("broker", BROKER, "Who."), must("between", TIMES, "When.")],
+);
+
+static REJOINED: Shape = shape(
+    "rejoin",
+    "A broker's return to the ISR of every partition that it has a replica of.",
+    &[must("broker", BROKER, "Who."), must("between", TIMES, "When the last of its partitions has it back.")],
+);

@@ -1,0 +1,232 @@
+//! The keys of faults: when, whom, what.
+
+use super::{BROKER, MAX, TOPIC, may, must, or, shape};
+use crate::scenario::model::EventName;
+use crate::scenario::shape::{Kind, Shape};
+
+const WORDS: Kind = Kind::Choice(&["controller", "voter", "any-broker", "all-brokers"]);
+const WHO: Kind = Kind::OneOf(&[Kind::Object(&TARGET), WORDS]);
+const GROUPS: Kind = Kind::List(&Kind::List(&Kind::OneOf(&[BROKER, Kind::Text]), 1, usize::MAX), 2, usize::MAX);
+
+/// The keys that say what a fault does.
+pub const ACTIONS: &[&str] = &[
+    "power-cut",
+    "crash",
+    "stop",
+    "start",
+    "wipe",
+    "pause",
+    "freeze",
+    "resume",
+    "cut",
+    "isolate",
+    "partition",
+    "bridge",
+    "heal",
+    "slow-link",
+    "lossy-link",
+    "clog",
+    "reset-connections",
+    "delay-request",
+    "disk-stall",
+    "disk-slow",
+    "disk-error",
+    "disk-full",
+    "bit-rot",
+    "misdirect",
+    "clock-drift",
+    "clock-step",
+    "create-topic",
+];
+
+pub(super) static FAULT: Shape = Shape {
+    name: "fault",
+    doc: "Something that happens to the cluster; exactly one of at and after, and exactly one action.",
+    keys: &[
+        may("at", Kind::Time, "When, from the start of the chaos phase."),
+        may("after", Kind::Object(&AFTER), "What it waits for; it never happens if that never comes about."),
+        may("every", Kind::Time, "It happens again and again, so long after one another."),
+        may("until", Kind::Time, "The moment after which it does not happen again."),
+        may("for", Kind::Time, "How long it lasts; it then ends by itself: what is down starts, what is cut heals."),
+        may("power-cut", WHO, "The node is gone with all that was not on its disk; its peers hear nothing more."),
+        may("crash", WHO, "The process dies; its kernel keeps the page cache and resets its connections."),
+        may("stop", WHO, "The process is asked to end: it hands its leaderships over and closes its logs cleanly."),
+        may("start", WHO, "A node that is down boots; one that is stopping boots once it has ended."),
+        may("wipe", WHO, "The process dies and the logs of its partitions are gone; metadata log and votes stay."),
+        may("pause", WHO, "The process stands still (SIGSTOP) while its kernel goes on."),
+        may("freeze", WHO, "The whole virtual machine stands still, its kernel too."),
+        may("resume", WHO, "What was paused or frozen goes on."),
+        may("cut", Kind::Object(&LINK), "Packets between two nodes are dropped."),
+        may("isolate", WHO, "Packets between a node and all other nodes are dropped, both ways."),
+        may("partition", Kind::Object(&PARTITION), "Packets between different groups are dropped."),
+        may("bridge", Kind::Object(&BRIDGE), "As partition, but one broker goes on to reach everybody."),
+        may("heal", Kind::Choice(&["all"]), "Every link works as at first: ends cuts, slowness, loss and clogs."),
+        may("slow-link", Kind::Object(&SLOW_LINK), "A link takes longer or carries less."),
+        may("lossy-link", Kind::Object(&LOSSY_LINK), "A link loses segments, which TCP sends again later."),
+        may("clog", Kind::Object(&LINK), "A link holds everything back without losing it."),
+        may("reset-connections", Kind::Object(&PAIR), "The connections between two nodes are reset."),
+        may("delay-request", Kind::Object(&DELAY_REQUEST), "Requests arrive late, perhaps after their own retry."),
+        may("disk-stall", WHO, "The disk answers no more; what was asked of it waits."),
+        may("disk-slow", Kind::Object(&DISK_SLOW), "The disk is slow."),
+        may("disk-error", Kind::Object(&DISK_ERROR), "Operations of the disk fail with EIO."),
+        may("disk-full", Kind::Object(&DISK_FULL), "The disk has no room left: ENOSPC."),
+        may("bit-rot", Kind::Object(&BIT_ROT), "Bits flip in what is durable of a partition's log."),
+        may("misdirect", Kind::Object(&MISDIRECT), "A page of a partition's log is written in the place of another."),
+        may("clock-drift", Kind::Object(&CLOCK_DRIFT), "The clocks run too fast or too slow."),
+        may("clock-step", Kind::Object(&CLOCK_STEP), "The wall clock jumps."),
+        may("create-topic", Kind::Object(&TOPIC), "An admin client creates a topic."),
+    ],
+    exactly_one: &[&["at", "after"], ACTIONS],
+};
+
+static AFTER: Shape = Shape {
+    name: "milestone",
+    doc: "What a fault waits for; exactly one of acked, consumed and event.",
+    keys: &[
+        may("acked", Kind::Integer(1, i64::MAX), "So many records were acknowledged in all."),
+        may("consumed", Kind::Integer(1, i64::MAX), "So many records were read by clients in all."),
+        may("event", Kind::Choice(EventName::NAMES), "The first such event since the chaos phase began."),
+        may("partition", Kind::Partition, "Only an event of this partition counts."),
+        may("broker", BROKER, "Only an event of this broker counts: it is elected, comes, goes, cuts its log."),
+        or("delay", Kind::Time, "\"0s\"", "How long after that."),
+    ],
+    exactly_one: &[&["acked", "consumed", "event"]],
+};
+
+static TARGET: Shape = Shape {
+    name: "target",
+    doc: "Who is hit, resolved at that moment; exactly one key. The words controller, voter, any-broker and all-brokers \
+          stand alone.",
+    keys: &[
+        may("broker", BROKER, "This broker."),
+        may("client", Kind::Text, "These clients: all of a group by its NAME, or one of them by NAME#i."),
+        may("leader-of", Kind::Partition, "The leader of this partition."),
+        may("follower-of", Kind::Partition, "One of this partition's replicas that does not lead it."),
+        may("isr-member-of", Kind::Partition, "One of the members of this partition's ISR."),
+        may("region", Kind::Name, "Every broker of this region."),
+    ],
+    exactly_one: &[&["broker", "client", "leader-of", "follower-of", "isr-member-of", "region"]],
+};
+
+static LINK: Shape = shape(
+    "link",
+    "A link between two nodes.",
+    &[
+        must("from", WHO, "One side."),
+        must("to", WHO, "The other side."),
+        or("one-way", Kind::Bool, "false", "Only the way from `from` to `to`."),
+    ],
+);
+
+static PAIR: Shape = shape("pair", "Two nodes.", &[must("from", WHO, "One side."), must("to", WHO, "The other side.")]);
+
+static PARTITION: Shape = shape(
+    "network partition",
+    "Groups that do not reach one another; whoever is in none reaches everybody.",
+    &[must("groups", GROUPS, "Each a list of broker ids and client names.")],
+);
+
+static BRIDGE: Shape = shape(
+    "bridge",
+    "Groups that do not reach one another, and a broker that reaches them all.",
+    &[
+        must("groups", GROUPS, "Each a list of broker ids and client names."),
+        must("over", BROKER, "The broker that reaches everybody; it is in no group."),
+    ],
+);
+
+static SLOW_LINK: Shape = shape(
+    "slow link",
+    "A link that takes longer or carries less; what is left out stays as it was.",
+    &[
+        must("from", WHO, "One side."),
+        must("to", WHO, "The other side."),
+        or("one-way", Kind::Bool, "false", "Only the way from `from` to `to`."),
+        may("latency", Kind::Time, "What everything takes at least."),
+        may("jitter", Kind::Time, "Up to so much more."),
+        may("bandwidth", Kind::Size, "Bytes per second."),
+    ],
+);
+
+static LOSSY_LINK: Shape = shape(
+    "lossy link",
+    "A link that loses segments.",
+    &[
+        must("from", WHO, "One side."),
+        must("to", WHO, "The other side."),
+        or("one-way", Kind::Bool, "false", "Only the way from `from` to `to`."),
+        must("percent", Kind::Number(0.0, 100.0), "How many of a hundred segments are lost."),
+    ],
+);
+
+static DELAY_REQUEST: Shape = shape(
+    "delayed request",
+    "Requests that are held back on their way.",
+    &[
+        must("api", Kind::Name, "Kafka's name of the API, like Produce."),
+        must("from", WHO, "Who sends them."),
+        must("to", WHO, "To whom."),
+        must("by", Kind::Time, "How long each is held back, and with it what follows on its connection."),
+        or("count", Kind::Integer(1, MAX), "1", "How many requests."),
+    ],
+);
+
+static DISK_SLOW: Shape = shape(
+    "slow disk",
+    "A disk that is slow.",
+    &[
+        must("on", WHO, "Whose."),
+        or("latency", Kind::Time, "\"100ms\"", "What every operation takes more."),
+        may("bandwidth", Kind::Size, "Bytes per second."),
+    ],
+);
+
+static DISK_ERROR: Shape = shape(
+    "disk error",
+    "A disk whose operations fail.",
+    &[
+        must("on", WHO, "Whose."),
+        must("op", Kind::Choice(&["read", "append", "sync"]), "Which operations."),
+        or("count", Kind::Integer(1, MAX), "1", "How many of them."),
+    ],
+);
+
+static DISK_FULL: Shape = shape(
+    "full disk",
+    "A disk without room.",
+    &[must("on", WHO, "Whose."), or("left", Kind::Size, "\"0B\"", "How much room is left.")],
+);
+
+static BIT_ROT: Shape = shape(
+    "bit rot",
+    "Bits of what is durable flip.",
+    &[
+        must("on", WHO, "Whose disk."),
+        may("partition", Kind::Partition, "In whose log; in one that the node has a replica of, if left out."),
+        or("bits", Kind::Integer(1, 1_000_000), "1", "How many."),
+    ],
+);
+
+static MISDIRECT: Shape = shape(
+    "misdirected write",
+    "A page that is written in the place of another.",
+    &[
+        must("on", WHO, "Whose disk."),
+        may("partition", Kind::Partition, "In whose log; in one that the node has a replica of, if left out."),
+    ],
+);
+
+static CLOCK_DRIFT: Shape = shape(
+    "clock drift",
+    "Clocks at a wrong rate.",
+    &[
+        must("on", WHO, "Whose."),
+        must("ppm", Kind::Integer(-500_000, 500_000), "Parts per million too fast, or too slow if negative."),
+    ],
+);
+
+static CLOCK_STEP: Shape = shape(
+    "clock step",
+    "A wall clock that jumps.",
+    &[must("on", WHO, "Whose."), must("by", Kind::Shift, "How far; backward if negative.")],
+);

@@ -1,0 +1,173 @@
+//! The explicit scenario: what a run consists of, with every default filled in.
+//!
+//! A capsule stores exactly this; serialising it gives a scenario file that reads back as the same value. What a field
+//! may hold is said in [`super::keys`]; here stands only what it means to the run.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::units::{Between, Bytes, Millis};
+use crate::base::BrokerId;
+
+mod clients;
+mod expect;
+mod faults;
+pub(super) mod lenient;
+mod target;
+mod when;
+
+pub use clients::{Acks, Assign, Client, Consumer, Producer, Role};
+pub use expect::{
+    Expect, ExpectedAvailability, ExpectedController, ExpectedFencing, ExpectedOutage, ExpectedRejoin, ExpectedState,
+};
+pub use faults::{
+    Action, BitRot, Bridge, ClockDrift, ClockStep, DelayRequest, DiskError, DiskFull, DiskOp, DiskSlow, Fault, Groups,
+    Heal, Link, LossyLink, Misdirect, Pair, SlowLink,
+};
+pub use target::{ClientName, Member, Target};
+pub use when::{After, EventName, Milestone, When};
+
+/// Configuration entries under Apache Kafka's own keys; values as plain text.
+pub type Config = BTreeMap<String, String>;
+
+/// One scenario: a cluster, what its clients do, what happens to it, and what must come of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Scenario {
+    /// Names the scenario in verdicts and in the folder that a run leaves.
+    pub name: String,
+    /// What happens and why, in one paragraph.
+    #[serde(default)]
+    pub story: String,
+    /// The cluster under test.
+    #[serde(default)]
+    pub cluster: Cluster,
+    /// The topics that exist before the clients start.
+    #[serde(default)]
+    pub topics: Vec<Topic>,
+    /// Who writes and who reads.
+    #[serde(default)]
+    pub clients: Vec<Client>,
+    /// Length of the chaos phase.
+    #[serde(default = "defaults::duration")]
+    pub duration: Millis,
+    /// What happens to the cluster, in any order of time.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+    /// True if what would exceed the fault budget is left out at run time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub keep_budget: bool,
+    /// What the run must show.
+    #[serde(default)]
+    pub expect: Expect,
+}
+
+/// The cluster under test; its brokers are numbered from 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Cluster {
+    /// How many brokers.
+    pub brokers: u32,
+    /// Who votes in the metadata quorum.
+    pub controllers: Controllers,
+    /// Configuration of every broker.
+    #[serde(deserialize_with = "lenient::config")]
+    pub config: Config,
+    /// Configuration of single brokers, which wins over `config`.
+    #[serde(deserialize_with = "lenient::broker_config")]
+    pub broker_config: BTreeMap<BrokerId, Config>,
+    /// The regions with their brokers; empty if there is but one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub regions: BTreeMap<String, Vec<BrokerId>>,
+    /// Latency between two regions, least and most, the same both ways; what is not listed has 80 to 100 ms.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub region_latency: BTreeMap<String, BTreeMap<String, Between<Millis>>>,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            brokers: 3,
+            controllers: Controllers::Combined,
+            config: Config::new(),
+            broker_config: BTreeMap::new(),
+            regions: BTreeMap::new(),
+            region_latency: BTreeMap::new(),
+        }
+    }
+}
+
+impl Cluster {
+    /// The ids of all brokers.
+    pub fn ids(&self) -> impl Iterator<Item = BrokerId> + use<> {
+        (1..=self.brokers).map(|n| BrokerId(n as i32))
+    }
+    /// The region of a broker, if there are regions.
+    #[must_use]
+    pub fn region_of(&self, broker: BrokerId) -> Option<&str> {
+        self.regions.iter().find(|(_, members)| members.contains(&broker)).map(|(name, _)| name.as_str())
+    }
+}
+
+/// Who votes in the metadata quorum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Controllers {
+    /// Every broker is a voter as well.
+    Combined,
+}
+
+/// A topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", from = "super::topic::TopicFile")]
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// How many partitions.
+    pub partitions: u32,
+    /// Replicas of each partition.
+    pub replication_factor: u32,
+    /// The replicas of each partition, the preferred leader first; empty if the controller is to choose.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assignment: Vec<Vec<BrokerId>>,
+    /// Its own configuration, which wins over the brokers'.
+    #[serde(skip_serializing_if = "Config::is_empty")]
+    pub config: Config,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(b: &bool) -> bool {
+    !b
+}
+
+/// What fields hold that a file leaves out; [`super::keys`] documents the same values and a test compares them.
+pub mod defaults {
+    use super::{Bytes, Millis};
+
+    /// Length of the chaos phase.
+    #[must_use]
+    pub fn duration() -> Millis {
+        Millis::secs(60)
+    }
+    /// One process.
+    #[must_use]
+    pub fn one() -> u32 {
+        1
+    }
+    /// Records per second.
+    #[must_use]
+    pub fn rate() -> u32 {
+        10
+    }
+    /// What an operation of a slow disk takes more.
+    #[must_use]
+    pub fn disk_latency() -> Millis {
+        Millis(100)
+    }
+    /// Bytes of a value.
+    #[must_use]
+    pub fn value_size() -> Bytes {
+        Bytes(100)
+    }
+}

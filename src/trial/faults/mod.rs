@@ -1,0 +1,192 @@
+//! Carries out the actions of a fault list on a cluster. Targets are resolved at the moment of the fault, and who was
+//! hit is told in the timeline.
+
+mod ending;
+mod network;
+mod storage;
+mod target;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+pub(super) use ending::Ending;
+use ending::Undo;
+use target::{Node, Process};
+
+use super::plan;
+use super::witness::Witness;
+use crate::base::random::Stream;
+use crate::client::admin::Admin;
+use crate::client::config::AdminConfig;
+use crate::io::sim::HostId;
+use crate::io::task;
+use crate::scenario::Scenario;
+use crate::scenario::budget::Loss;
+use crate::scenario::model::{Action, Target, Topic};
+use crate::world::cluster::Cluster;
+
+/// Whoever carries faults out.
+pub(super) struct Engine<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) witness: &'a Arc<Witness>,
+    pub(super) scenario: &'a Scenario,
+    /// Draws for targets that leave a choice.
+    random: Stream,
+    /// Hosts whose disk or clock was touched.
+    touched: BTreeSet<HostId>,
+}
+
+impl<'a> Engine<'a> {
+    pub(super) fn new(cluster: &'a Cluster, witness: &'a Arc<Witness>, scenario: &'a Scenario) -> Self {
+        let random = Stream::new(cluster.world().seed(), "faults");
+        Self { cluster, witness, scenario, random, touched: BTreeSet::new() }
+    }
+
+    /// Does what `action` says, and tells the witness before it does. Returns how to end it.
+    pub(super) async fn apply(&mut self, action: &Action) -> Ending {
+        let undo = match action {
+            Action::PowerCut(target) => self.end_each(target, "loses power", Loss::Unsynced, Self::power_cut),
+            Action::Crash(target) => self.end_each(target, "crashes", Loss::Process, Self::crash),
+            Action::Stop(target) => self.each(target, "is asked to stop", Self::stop),
+            Action::Wipe(target) => self.end_each(target, "loses its logs", Loss::Unsynced, Self::wipe),
+            Action::Pause(target) => self.each(target, "is paused", |engine, node| engine.stand(node, false)),
+            Action::Freeze(target) => self.each(target, "freezes", |engine, node| engine.stand(node, true)),
+            Action::Start(target) => {
+                for node in self.resolve(target) {
+                    self.boot(&node).await;
+                }
+                Vec::new()
+            }
+            Action::Resume(target) => self.each(target, "goes on", |engine, node| {
+                engine.wake(node);
+                Vec::new()
+            }),
+            Action::CreateTopic(topic) => {
+                self.create_topic(topic);
+                Vec::new()
+            }
+            Action::DiskStall(_)
+            | Action::DiskSlow(_)
+            | Action::DiskError(_)
+            | Action::DiskFull(_)
+            | Action::BitRot(_)
+            | Action::Misdirect(_)
+            | Action::ClockDrift(_)
+            | Action::ClockStep(_) => self.storage_and_clocks(action),
+            _ => self.network(action),
+        };
+        Ending { text: action.name().to_owned(), undo }
+    }
+
+    /// Does one thing to every node that a target means.
+    fn each(&mut self, target: &Target, what: &str, act: impl Fn(&mut Self, &Node) -> Vec<Undo>) -> Vec<Undo> {
+        let mut undo = Vec::new();
+        for node in self.resolve(target) {
+            self.witness.fault(format!("{node} {what}"));
+            undo.extend(act(self, &node));
+        }
+        undo
+    }
+    /// As [`Engine::each`], as far as the fault budget allows it.
+    fn end_each(
+        &mut self,
+        target: &Target,
+        what: &str,
+        loss: Loss,
+        act: impl Fn(&mut Self, &Node) -> Vec<Undo>,
+    ) -> Vec<Undo> {
+        let mut undo = Vec::new();
+        for node in self.resolve(target) {
+            if self.allows(&node, loss) {
+                self.witness.fault(format!("{node} {what}"));
+                undo.extend(act(self, &node));
+            }
+        }
+        undo
+    }
+    /// Whether the fault budget allows a loss; if it does, it counts as done.
+    fn allows(&self, node: &Node, loss: Loss) -> bool {
+        match &node.what {
+            Process::Broker(id) => self.witness.may_end(*id, loss),
+            Process::Client(_) => true,
+        }
+    }
+    fn power_cut(&mut self, node: &Node) -> Vec<Undo> {
+        match &node.what {
+            Process::Broker(id) => self.cluster.power_cut(*id),
+            Process::Client(name) => {
+                self.cluster.kill_client(name, node.host, true);
+            }
+        }
+        vec![Undo::Start(node.clone())]
+    }
+    fn crash(&mut self, node: &Node) -> Vec<Undo> {
+        match &node.what {
+            Process::Broker(id) => {
+                self.cluster.crash(*id);
+            }
+            Process::Client(name) => {
+                self.cluster.kill_client(name, node.host, false);
+            }
+        }
+        vec![Undo::Start(node.clone())]
+    }
+    fn stop(&mut self, node: &Node) -> Vec<Undo> {
+        match &node.what {
+            Process::Broker(id) => self.cluster.stop(*id),
+            Process::Client(_) => self.cluster.world().request_shutdown(node.host),
+        }
+        vec![Undo::Start(node.clone())]
+    }
+    fn wipe(&mut self, node: &Node) -> Vec<Undo> {
+        let Process::Broker(id) = &node.what else { return Vec::new() };
+        self.cluster.wipe(*id);
+        vec![Undo::Start(node.clone())]
+    }
+    fn stand(&mut self, node: &Node, frozen: bool) -> Vec<Undo> {
+        match (&node.what, frozen) {
+            (Process::Broker(id), false) => self.cluster.pause(*id),
+            (Process::Broker(id), true) => self.cluster.freeze(*id),
+            (Process::Client(_), false) => self.cluster.world().pause(node.host),
+            (Process::Client(_), true) => self.cluster.world().freeze(node.host),
+        }
+        vec![Undo::Resume(node.clone())]
+    }
+    /// Sends the request off; the answer is told when it comes, and nothing waits for it.
+    fn create_topic(&self, topic: &Topic) {
+        self.witness.note(format!("an admin client asks for topic {}", topic.name));
+        let (bootstrap, name, topic) = (self.cluster.bootstrap(), topic.name.clone(), plan::topic(topic));
+        let told = self.witness.clone();
+        task::spawn("create-topic", async move {
+            let result = create(&bootstrap, topic).await;
+            told.note(match result {
+                Ok(()) => format!("topic {name} is created"),
+                Err(error) => format!("topic {name} could not be created: {error}"),
+            });
+        });
+    }
+
+    /// Ends every fault: links heal, disks and clocks are well, what stands still goes on, what is down boots. A client
+    /// that died stays dead unless it reads: what it wrote is known already.
+    pub(super) async fn heal(&mut self) {
+        self.cluster.heal_all();
+        for host in std::mem::take(&mut self.touched) {
+            self.cure(host);
+        }
+        for node in self.everybody() {
+            self.wake(&node);
+            match &node.what {
+                Process::Client(name) if !self.witness.is_reader(name) => {}
+                _ => self.boot(&node).await,
+            }
+        }
+    }
+}
+
+async fn create(bootstrap: &str, topic: crate::client::admin::NewTopic) -> Result<(), String> {
+    let mut config = AdminConfig::default();
+    config.set("bootstrap.servers", bootstrap).map_err(|e| e.to_string())?;
+    let mut admin = Admin::new(config).map_err(|e| e.to_string())?;
+    let results = admin.create_topics(&[topic]).await.map_err(|e| e.to_string())?;
+    results.into_iter().try_for_each(|result| result.map_err(|e| format!("{e:?}")))
+}
