@@ -279,7 +279,7 @@ mod tests {
             let (mut ledger, _) = Ledger::open(&folder.0, &campaign(), Shard { index, of: 2 }).expect("a folder");
             own.iter().for_each(|seed| ledger.append(&Record::died(*seed, "x")).expect("an append"));
         }
-        let (merged, found) = merge(&[folder.0.clone()]).expect("two shards");
+        let (merged, found) = merge(std::slice::from_ref(&folder.0)).expect("two shards");
         assert_eq!(merged, campaign());
         assert_eq!(found.iter().map(|f| f.record.seed).collect::<Vec<_>>(), [0, 1, 2, 3]);
         let capsule = found[3].capsule.as_ref().expect("a failure has a capsule");
