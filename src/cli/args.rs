@@ -117,7 +117,7 @@ pub struct SwarmArgs {
     /// calm, network, disk, clock, control-plane, replication or everything
     #[arg(long, value_name = "NAME", default_value = "everything", hide_default_value = true)]
     pub profile: String,
-    /// The first N seeds, or those from A up to but not including B [default: 100]
+    /// The first N seeds, or those from A up to but without B [default: 100]
     #[arg(long, value_name = "N|A..B", value_parser = seed_count)]
     pub seeds: Option<Range<u64>>,
     /// Stop after so many minutes, and without --seeds only then
