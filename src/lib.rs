@@ -9,7 +9,7 @@
 //! | 1 | [`io`] | the only place where the simulated and the real build differ: net, disk, clock, tasks |
 //! | 2 | [`wire`] | framing, RPC connections, API versions, record codecs, error mapping |
 //! | 3 | [`log`] | batches, the pure log state, segments, recovery |
-//! | 4 | [`raft`] [`controller`] [`replica`] | pure protocol cores: no I/O, no `async`, no clock reads |
+//! | 4 | [`raft`] [`controller`] [`replica`] [`group`] | pure protocol cores: no I/O, no `async`, no clock reads |
 //! | 5 | [`broker`] | the async shell around the cores |
 //! | 5 | [`client`] | producer, consumer, admin; knows wire, never broker |
 //! | 6 | [`world`] | one simulated cluster: build, crash, restart; faults, probes, history |
@@ -24,6 +24,7 @@ pub mod base;
 pub mod broker;
 pub mod client;
 pub mod controller;
+pub mod group;
 pub mod io;
 pub mod log;
 pub mod raft;

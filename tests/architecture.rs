@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["io"],
     &["wire"],
     &["log"],
-    &["raft", "controller", "replica"],
+    &["raft", "controller", "replica", "group"],
     &["broker", "client"],
     &["world"],
     &["check"],
@@ -22,7 +22,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Rooms in which nothing may be `async`, lock, or read a clock.
-const CORES: &[&str] = &["raft", "controller", "replica"];
+const CORES: &[&str] = &["raft", "controller", "replica", "group"];
 
 fn sources() -> Vec<(PathBuf, String)> {
     fn walk(dir: &Path, out: &mut Vec<(PathBuf, String)>) {

@@ -106,6 +106,12 @@ config! {
     min_insync_replicas: i64 = 1, "min.insync.replicas", 1 ..= MAX;
     /// Elect a replica from outside the ISR when nothing else is left.
     unclean_leader_election: bool = false, "unclean.leader.election.enable";
+    /// Move leaderships back to the preferred replicas from time to time.
+    auto_leader_rebalance: bool = true, "auto.leader.rebalance.enable";
+    /// How long a partition may be led by another than its preferred replica before it is moved back, in seconds.
+    leader_imbalance_check_interval_seconds: i64 = 300, "leader.imbalance.check.interval.seconds", 1 ..= MAX;
+    /// How long a partition is without a leader before an unclean election that its topic allows is tried, in ms.
+    unclean_election_interval_ms: i64 = 300_000, "unclean.leader.election.interval.ms", 1 ..= MAX;
     /// Keep track of eligible leader replicas (KIP-966).
     eligible_leader_replicas: bool = true, "eligible.leader.replicas.enable";
     /// How often a broker tells the controller that it lives, in ms.
@@ -172,6 +178,26 @@ config! {
     default_replication_factor: i64 = 1, "default.replication.factor", 1 ..= 32_767;
     /// A client that asks for a topic which does not exist creates it.
     auto_create_topics: bool = true, "auto.create.topics.enable";
+    /// Partitions of `__consumer_offsets` when it is created.
+    offsets_topic_num_partitions: i64 = 50, "offsets.topic.num.partitions", 1 ..= MAX;
+    /// Replicas of each of them.
+    offsets_topic_replication_factor: i64 = 3, "offsets.topic.replication.factor", 1 ..= 32_767;
+    /// How long the offsets of a group without members are kept, in minutes.
+    offsets_retention_minutes: i64 = 10_080, "offsets.retention.minutes", 1 ..= MAX;
+    /// How often the coordinator looks for offsets whose time is over, in ms.
+    offsets_retention_check_interval_ms: i64 = 600_000, "offsets.retention.check.interval.ms", 1 ..= i64::MAX;
+    /// How long a commit waits for the replicas of the offsets topic, in ms.
+    offsets_commit_timeout_ms: i64 = 5_000, "offsets.commit.timeout.ms", 1 ..= MAX;
+    /// Bytes of metadata that a commit may carry.
+    offset_metadata_max_bytes: i64 = 4_096, "offset.metadata.max.bytes", 0 ..= MAX;
+    /// How long an empty group waits for more members before its first rebalance, in ms.
+    group_initial_rebalance_delay_ms: i64 = 3_000, "group.initial.rebalance.delay.ms", 0 ..= MAX;
+    /// The shortest session that a member may ask for, in ms.
+    group_min_session_timeout_ms: i64 = 6_000, "group.min.session.timeout.ms", 0 ..= MAX;
+    /// The longest session that a member may ask for, in ms.
+    group_max_session_timeout_ms: i64 = 1_800_000, "group.max.session.timeout.ms", 0 ..= MAX;
+    /// Members of a group.
+    group_max_size: i64 = MAX, "group.max.size", 1 ..= MAX;
 }
 
 #[cfg(test)]

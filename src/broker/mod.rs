@@ -12,12 +12,14 @@
 //! | [`controller`] | the shell of the controller core, on voters |
 //! | [`publisher`], [`metadata`] | committed metadata into this node's image and partitions |
 //! | [`partitions`] | logs, leading, following, fetchers, ISR changes |
+//! | [`groups`] | the shell of the group coordinators |
 //! | [`server`], [`handlers`] | connections; one file for each family of APIs |
 //! | [`channel`] | the way to the active controller |
 
 pub mod channel;
 pub mod config;
 pub mod controller;
+pub mod groups;
 pub mod handlers;
 pub mod lifecycle;
 pub mod metadata;

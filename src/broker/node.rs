@@ -10,6 +10,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::channel::ControllerChannel;
 use super::controller::ControllerNode;
+use super::groups::Groups;
 use super::lifecycle::{Lifecycle, LifecycleError};
 use super::metadata::MetadataCache;
 use super::options::NodeOptions;
@@ -22,11 +23,13 @@ use super::server;
 use crate::base::{BrokerEpoch, BrokerId};
 use crate::controller::ControllerConfig;
 use crate::controller::image::Image;
+use crate::group::GroupConfig;
 use crate::io::disk::Disk;
 use crate::io::net::Listener;
 use crate::io::task::TaskSet;
 use crate::log::LogConfig;
 use crate::wire::api::ListenerKind;
+use crate::wire::codec::lean::NodeEndpoint;
 
 /// How long a stopping quorum member may take to hand over its leadership.
 const RESIGN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,6 +58,7 @@ pub struct Node {
     pub(super) quorum: Arc<Quorum>,
     pub(super) controller: Option<Arc<ControllerNode>>,
     pub(super) partitions: Partitions,
+    pub(super) groups: Arc<Groups>,
     pub(super) lifecycle: Lifecycle,
     pub(super) producer_ids: ProducerIds,
     pub(super) forwarding: ControllerChannel,
@@ -88,7 +92,8 @@ impl Node {
         let metadata = Arc::new(MetadataCache::default());
         let mut draw = crate::io::rng("incarnation");
         let incarnation = uuid::Uuid::from_u64_pair(draw.next_u64(), draw.next_u64());
-        let publisher = Publisher::new(&metadata, partitions.clone(), probe.clone(), options.id, incarnation);
+        let groups = Groups::new(options.id, group_config(&options), partitions.clone());
+        let publisher = Publisher::new(&metadata, partitions.clone(), &groups, probe.clone(), options.id, incarnation);
         tasks.spawn("metadata-publisher", publisher.run(quorum.subscribe()));
         let node = Arc::new(Self {
             lifecycle: Lifecycle::new(
@@ -105,6 +110,7 @@ impl Node {
             quorum,
             controller,
             partitions,
+            groups,
         });
         probe.tell(Event::Started);
         let result = node.serve(stop, leave, &mut tasks).await;
@@ -140,6 +146,7 @@ impl Node {
             }
         }
         leave.await;
+        self.groups.stop();
         self.quorum.shutdown(RESIGN_TIMEOUT).await;
         self.partitions.shutdown().await?;
         Ok(())
@@ -161,16 +168,13 @@ impl Node {
     }
 
     /// Ids and addresses of these brokers, each once.
-    pub(super) fn endpoints_of(
-        &self,
-        brokers: &mut Vec<BrokerId>,
-    ) -> Vec<(kafka_protocol::messages::BrokerId, StrBytes, i32)> {
+    pub(super) fn endpoints_of(&self, brokers: &mut Vec<BrokerId>) -> Vec<NodeEndpoint> {
         brokers.sort_unstable();
         brokers.dedup();
         let image = self.metadata.image();
         let endpoint = |id: &BrokerId| {
             let (host, port) = self.address_of(&image, *id)?;
-            Some((id.0.into(), host, i32::from(port)))
+            Some(NodeEndpoint { node_id: id.0, host, port: port.into() })
         };
         brokers.iter().filter_map(endpoint).collect()
     }
@@ -223,6 +227,20 @@ fn partitions_config(options: &NodeOptions) -> PartitionsConfig {
     }
 }
 
+fn group_config(options: &NodeOptions) -> GroupConfig {
+    let c = &options.config;
+    GroupConfig {
+        min_session_timeout_ms: c.group_min_session_timeout_ms as i32,
+        max_session_timeout_ms: c.group_max_session_timeout_ms as i32,
+        initial_rebalance_delay_ms: c.group_initial_rebalance_delay_ms as u64,
+        max_size: c.group_max_size as usize,
+        offset_metadata_max_bytes: c.offset_metadata_max_bytes as usize,
+        offsets_retention_ms: c.offsets_retention_minutes * 60_000,
+        offsets_retention_check_interval_ms: c.offsets_retention_check_interval_ms as u64,
+        commit_timeout_ms: c.offsets_commit_timeout_ms as u64,
+    }
+}
+
 fn controller_config(options: &NodeOptions) -> ControllerConfig {
     let c = &options.config;
     ControllerConfig {
@@ -232,6 +250,11 @@ fn controller_config(options: &NodeOptions) -> ControllerConfig {
         max_idle_interval_ms: c.metadata_max_idle_interval_ms as u64,
         min_insync_replicas: c.min_insync_replicas as usize,
         unclean_leader_election: c.unclean_leader_election,
+        leader_imbalance_check_interval_ms: match c.auto_leader_rebalance {
+            true => c.leader_imbalance_check_interval_seconds as u64 * 1_000,
+            false => 0,
+        },
+        unclean_election_interval_ms: c.unclean_election_interval_ms as u64,
         eligible_leader_replicas: c.eligible_leader_replicas,
         num_partitions: c.num_partitions as i32,
         default_replication_factor: c.default_replication_factor as i16,

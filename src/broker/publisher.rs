@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::groups::Groups;
 use super::metadata::MetadataCache;
 use super::partitions::Partitions;
 use super::probe::{Event, PartitionFacts, Probe};
@@ -16,6 +17,7 @@ use crate::controller::image::{BrokerEvent, Changes, Image, Partition, RecoveryS
 pub struct Publisher {
     metadata: Arc<MetadataCache>,
     partitions: Partitions,
+    groups: Arc<Groups>,
     probe: Probe,
     me: BrokerId,
     incarnation: Uuid,
@@ -29,11 +31,20 @@ impl Publisher {
     pub fn new(
         metadata: &Arc<MetadataCache>,
         partitions: Partitions,
+        groups: &Arc<Groups>,
         probe: Probe,
         me: BrokerId,
         incarnation: Uuid,
     ) -> Self {
-        Self { metadata: metadata.clone(), partitions, probe, me, incarnation, registered: false }
+        Self {
+            metadata: metadata.clone(),
+            partitions,
+            groups: groups.clone(),
+            probe,
+            me,
+            incarnation,
+            registered: false,
+        }
     }
 
     /// Applies every committed batch, for as long as the node lives.
@@ -57,6 +68,7 @@ impl Publisher {
         self.tell(image, changes, base);
         if self.is_registered(image) && !changes.is_empty() {
             self.partitions.apply(image, changes);
+            self.groups.apply(image);
         }
         self.metadata.publish(Arc::new(image.clone()));
         self.probe.tell(Event::MetadataApplied { next });

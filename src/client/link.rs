@@ -4,11 +4,11 @@ use super::config::CommonConfig;
 use crate::base::limits::SOCKET_REQUEST_MAX_BYTES;
 use crate::io::{net, time};
 use crate::wire::api::{self, ListenerKind};
-use crate::wire::codec::{self, ResponseFrame};
+use crate::wire::codec::{self, ResponseFrame, Rpc};
 use crate::wire::frame::FrameReader;
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest};
-use kafka_protocol::protocol::{Request, StrBytes};
+use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
@@ -24,9 +24,9 @@ pub(super) struct Versions(BTreeMap<i16, (i16, i16)>);
 
 impl Versions {
     /// The highest version of `R` that the broker and we both speak.
-    pub fn common<R: Request>(&self) -> Option<i16> {
-        let (their_min, their_max) = *self.0.get(&R::KEY)?;
-        let ours = api::lookup(ListenerKind::Broker, ApiKey::try_from(R::KEY).ok()?)?;
+    pub fn common<R: Rpc>(&self) -> Option<i16> {
+        let (their_min, their_max) = *self.0.get(&R::API)?;
+        let ours = api::lookup(ListenerKind::Broker, ApiKey::try_from(R::API).ok()?)?;
         let highest = their_max.min(ours.own);
         (highest >= their_min.max(ours.min)).then_some(highest)
     }

@@ -8,9 +8,8 @@ use super::link::{Link, Versions};
 use super::metadata::Metadata;
 use crate::base::random::Stream;
 use crate::base::{BrokerId, Now};
-use crate::wire::codec::{self, ResponseFrame};
+use crate::wire::codec::{self, ResponseFrame, Rpc};
 use kafka_protocol::messages::MetadataResponse;
-use kafka_protocol::protocol::Request;
 use std::collections::{BTreeMap, VecDeque};
 use std::task::Context;
 use std::time::Duration;
@@ -48,7 +47,7 @@ pub(super) struct Lost<T> {
 
 impl<T> Answer<T> {
     /// Decodes the answer to a request of type `R`; [`None`] if it is not one.
-    pub fn decode<R: Request>(self) -> (T, Option<R::Response>) {
+    pub fn decode<R: Rpc>(self) -> (T, Option<R::Answer>) {
         (self.context, self.frame.decode::<R>(self.version).ok())
     }
 }
@@ -138,7 +137,7 @@ impl<T> NetworkClient<T> {
         self.nodes.get(&id).filter(|n| matches!(n.state, State::Idle)).map(|n| n.not_before_ns)
     }
     /// The highest version of `R` that both sides speak; only of a broker that is [`Self::ready`].
-    pub fn version<R: Request>(&self, id: BrokerId) -> Option<i16> {
+    pub fn version<R: Rpc>(&self, id: BrokerId) -> Option<i16> {
         match &self.nodes.get(&id)?.state {
             State::Up(_, versions) => versions.common::<R>(),
             _ => None,
@@ -149,7 +148,7 @@ impl<T> NetworkClient<T> {
     ///
     /// # Errors
     /// Gives `context` back if the broker is not ready or does not speak `R`.
-    pub fn send<R: Request>(&mut self, id: BrokerId, now: Now, request: &R, context: T) -> Result<(), T> {
+    pub fn send<R: Rpc>(&mut self, id: BrokerId, now: Now, request: &R, context: T) -> Result<(), T> {
         let Some(version) = self.version::<R>(id) else { return Err(context) };
         let Some(correlation) = self.post(id, version, request) else { return Err(context) };
         let deadline_ns = now.after_ms(self.cfg.request_timeout_ms);
@@ -158,10 +157,10 @@ impl<T> NetworkClient<T> {
         Ok(())
     }
     /// Sends what the broker will not answer (`acks=0`); false if it could not be sent.
-    pub fn send_unanswered<R: Request>(&mut self, id: BrokerId, request: &R) -> bool {
+    pub fn send_unanswered<R: Rpc>(&mut self, id: BrokerId, request: &R) -> bool {
         self.version::<R>(id).and_then(|version| self.post(id, version, request)).is_some()
     }
-    fn post<R: Request>(&mut self, id: BrokerId, version: i16, request: &R) -> Option<i32> {
+    fn post<R: Rpc>(&mut self, id: BrokerId, version: i16, request: &R) -> Option<i32> {
         let correlation = self.next_correlation;
         let State::Up(link, _) = &mut self.nodes.get_mut(&id)?.state else { return None };
         link.send(codec::encode_request(correlation, &self.cfg.client_id, version, request).ok()?);

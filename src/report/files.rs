@@ -17,7 +17,7 @@ pub fn write_run<T: Serialize, H: Serialize>(
     dir: &Path,
     verdict: &Verdict,
     timeline: &[T],
-    history: &[H],
+    history: impl IntoIterator<Item = H>,
 ) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     write_whole(&dir.join("verdict.json"), |out| {
@@ -50,9 +50,9 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::
     fs::rename(&beside, path)
 }
 
-fn lines<T: Serialize>(out: &mut BufWriter<File>, items: &[T]) -> io::Result<()> {
+fn lines<T: Serialize>(out: &mut BufWriter<File>, items: impl IntoIterator<Item = T>) -> io::Result<()> {
     for item in items {
-        serde_json::to_writer(&mut *out, item)?;
+        serde_json::to_writer(&mut *out, &item)?;
         out.write_all(b"\n")?;
     }
     Ok(())
@@ -66,8 +66,8 @@ mod tests {
     fn a_run_leaves_its_files_and_no_others() {
         let dir = std::env::temp_dir().join(format!("ktrial-files-{}", std::process::id()));
         let verdict = Verdict::new("healthy", 7);
-        write_run::<u8, u8>(&dir, &verdict, &[1, 2], &[]).unwrap();
-        write_run::<_, u8>(&dir, &verdict, &[serde_json::json!({"at_ms": 1})], &[]).unwrap();
+        write_run::<u8, u8>(&dir, &verdict, &[1, 2], []).unwrap();
+        write_run::<_, u8>(&dir, &verdict, &[serde_json::json!({"at_ms": 1})], []).unwrap();
         let mut names: Vec<_> = fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["history.jsonl", "timeline.jsonl", "verdict.json"]);

@@ -9,7 +9,7 @@ use crate::report::availability::{self, WriteEnd, WriteSample};
 use crate::report::expectations;
 use crate::report::verdict::{Event, Outcome, Verdict, Violation};
 use crate::scenario::Scenario;
-use crate::world::history::{Entry, Op, Value};
+use crate::world::history::{History, Op, Value};
 
 /// Nanoseconds in a millisecond.
 const MS: u64 = 1_000_000;
@@ -17,7 +17,7 @@ const MS: u64 = 1_000_000;
 /// What a run has left besides its verdict: what its files are made of.
 pub struct Papers {
     /// The history of the clients.
-    pub history: Vec<Entry>,
+    pub history: History,
 }
 
 /// Judges a run.
@@ -37,7 +37,7 @@ pub(super) fn judge(scenario: &Scenario, seed: u64, run: Run<Testimony>) -> (Ver
         }
         Err(panic) => {
             panicked(&panic, &mut verdict);
-            (verdict, Papers { history: Vec::new() })
+            (verdict, Papers { history: History::default() })
         }
     }
 }
@@ -48,7 +48,7 @@ fn panicked(panic: &Panic, verdict: &mut Verdict) {
     verdict.reason = format!("{panic} (at {} ms of the run)", panic.time_ns / MS);
 }
 
-fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> Vec<Entry> {
+fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> History {
     let Testimony { findings, timeline, history, not_live, marks } = testimony;
     verdict.marks = marks.into_iter().map(|(mark, hits)| (mark.name().to_owned(), hits)).collect();
     count(&history, verdict);
@@ -91,8 +91,8 @@ fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> Ve
     history
 }
 
-fn count(history: &[Entry], verdict: &mut Verdict) {
-    for entry in history {
+fn count(history: &History, verdict: &mut Verdict) {
+    for entry in history.iter() {
         match &entry.op {
             Op::Acked { .. } => verdict.acked += 1,
             Op::Failed { definite: true, .. } => verdict.failed += 1,
@@ -103,9 +103,9 @@ fn count(history: &[Entry], verdict: &mut Verdict) {
 }
 
 /// All writes of the chaos phase, by partition, in the order in which they were sent.
-fn writes(history: &[Entry], duration_ms: u64) -> BTreeMap<TopicPartition, Vec<WriteSample>> {
+fn writes(history: &History, duration_ms: u64) -> BTreeMap<TopicPartition, Vec<WriteSample>> {
     let mut ends: BTreeMap<Value, WriteEnd> = BTreeMap::new();
-    for entry in history {
+    for entry in history.iter() {
         match &entry.op {
             Op::Acked { value, .. } => {
                 ends.insert(*value, WriteEnd::Acked(entry.at_ns / MS));
@@ -117,12 +117,12 @@ fn writes(history: &[Entry], duration_ms: u64) -> BTreeMap<TopicPartition, Vec<W
         }
     }
     let mut out: BTreeMap<TopicPartition, Vec<WriteSample>> = BTreeMap::new();
-    for entry in history {
-        let Op::Sent { value, tp } = &entry.op else { continue };
+    for entry in history.iter() {
+        let Op::Sent { value, tp } = entry.op else { continue };
         let sent_ms = entry.at_ns / MS;
         if sent_ms < duration_ms {
-            let end = ends.get(value).copied().unwrap_or(WriteEnd::Open);
-            out.entry(tp.clone()).or_default().push(WriteSample { sent_ms, end });
+            let end = ends.get(&value).copied().unwrap_or(WriteEnd::Open);
+            out.entry(tp).or_default().push(WriteSample { sent_ms, end });
         }
     }
     out

@@ -77,7 +77,7 @@ fn leave_files(verdict: &mut Verdict, scenario: &Scenario, papers: &Papers, opti
         return;
     }
     let capsule = Capsule::of(verdict, scenario, options, None).map(|capsule| capsule.to_json());
-    let written = files::write_run(dir, verdict, &verdict.events, &papers.history).and_then(|()| match capsule {
+    let written = files::write_run(dir, verdict, &verdict.events, papers.history.iter()).and_then(|()| match capsule {
         Some(text) => files::write_text(&dir.join("capsule.json"), &text),
         None => Ok(()),
     });

@@ -17,7 +17,7 @@ use crate::io::sim::{HostId, World};
 use crate::io::{clock, time};
 use crate::scenario::Scenario;
 use crate::world::cluster::Cluster;
-use crate::world::history::Entry;
+use crate::world::history::History;
 use crate::world::{Watcher, reader, writer};
 
 /// The cluster must form, and later converge, within this simulated time.
@@ -31,7 +31,7 @@ const QUIET_POINT_EVERY_MS: u64 = 1_000;
 pub(super) struct Testimony {
     pub(super) findings: Findings,
     pub(super) timeline: super::timeline::Timeline,
-    pub(super) history: Vec<Entry>,
+    pub(super) history: History,
     /// Why the cluster did not form or converge, if it did not.
     pub(super) not_live: Option<String>,
     /// How often each coverage mark was reached.

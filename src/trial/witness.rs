@@ -15,7 +15,7 @@ use crate::io::sim::World;
 use crate::scenario::Scenario;
 use crate::scenario::budget::Loss;
 use crate::world::Watch;
-use crate::world::history::{Entry, Op};
+use crate::world::history::{Entry, History, Op};
 
 /// What is known of one node's part in the quorum.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ struct QuorumMember {
 struct Told {
     court: Court,
     timeline: Timeline,
-    history: Vec<Entry>,
+    history: History,
     /// Writes whose outcome is not known yet.
     pending: usize,
     /// True nanoseconds at which the chaos phase began; 0 before it does.
@@ -54,7 +54,7 @@ impl Witness {
         let told = Told {
             court: Court::new(promises),
             timeline: Timeline::default(),
-            history: Vec::new(),
+            history: History::default(),
             pending: 0,
             began_ns: 0,
             members: BTreeMap::new(),
@@ -151,16 +151,16 @@ impl Witness {
     pub fn read_up_to(&self) -> BTreeMap<(u32, TopicPartition), Offset> {
         let told = self.told.lock();
         let mut next = BTreeMap::new();
-        for e in &told.history {
-            if let Op::Read { reader, tp, offset, .. } = &e.op {
-                next.insert((*reader, tp.clone()), offset.next());
+        for entry in told.history.iter() {
+            if let Op::Read { reader, tp, offset, .. } = entry.op {
+                next.insert((reader, tp), offset.next());
             }
         }
         next
     }
     /// Ends the hearing: findings, timeline and history.
     #[must_use]
-    pub fn take(&self) -> (Findings, Timeline, Vec<Entry>) {
+    pub fn take(&self) -> (Findings, Timeline, History) {
         let mut told = self.told.lock();
         let findings = told.court.findings().clone();
         (findings, std::mem::take(&mut told.timeline), std::mem::take(&mut told.history))

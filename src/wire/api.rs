@@ -3,9 +3,9 @@
 //! To serve one more API: add one line here and its two schemas to `codec/schema`. The low ends are as low as
 //! `kafka-protocol` goes, so that old librdkafka clients negotiate happily.
 
+use super::codec::Rpc;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::protocol::Request;
 
 /// The two listeners of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,12 +47,33 @@ const BROKER: &[Api] = &[
     api(ApiKey::Fetch, /*         */ 4, 18, 17),
     api(ApiKey::ListOffsets, /*   */ 1, 10, 10),
     api(ApiKey::Metadata, /*      */ 0, 13, 13),
+    api(ApiKey::OffsetCommit, /*  */ 2, 9, 9),
+    api(ApiKey::OffsetFetch, /*   */ 1, 9, 9),
+    api(ApiKey::FindCoordinator, /**/ 0, 6, 6),
+    api(ApiKey::JoinGroup, /*     */ 0, 9, 9),
+    api(ApiKey::Heartbeat, /*     */ 0, 4, 4),
+    api(ApiKey::LeaveGroup, /*    */ 0, 5, 5),
+    api(ApiKey::SyncGroup, /*     */ 0, 5, 5),
+    api(ApiKey::DescribeGroups, /**/ 0, 6, 6),
+    api(ApiKey::ListGroups, /*    */ 0, 5, 5),
     api(ApiKey::ApiVersions, /*   */ 0, 4, 4),
     api(ApiKey::CreateTopics, /*  */ 2, 7, 7),
     api(ApiKey::DeleteTopics, /*  */ 1, 6, 6),
     api(ApiKey::DeleteRecords, /* */ 0, 2, 2),
     api(ApiKey::InitProducerId, /**/ 0, 5, 5),
     api(ApiKey::OffsetForLeaderEpoch, 2, 4, 4),
+    api(ApiKey::DescribeConfigs, /**/ 1, 4, 4),
+    api(ApiKey::AlterConfigs, /*  */ 0, 2, 2),
+    api(ApiKey::CreatePartitions, /**/ 0, 3, 3),
+    api(ApiKey::ElectLeaders, /*  */ 0, 2, 2),
+    api(ApiKey::IncrementalAlterConfigs, 0, 1, 1),
+    api(ApiKey::AlterPartitionReassignments, 0, 1, 1),
+    api(ApiKey::ListPartitionReassignments, 0, 0, 0),
+    api(ApiKey::DescribeCluster, /**/ 0, 2, 2),
+    api(ApiKey::UnregisterBroker, /**/ 0, 0, 0),
+    api(ApiKey::DescribeTopicPartitions, 0, 0, 0),
+    api(ApiKey::DeleteGroups, /*  */ 0, 2, 2),
+    api(ApiKey::OffsetDelete, /*  */ 0, 0, 0),
 ];
 
 const CONTROLLER: &[Api] = &[
@@ -61,6 +82,12 @@ const CONTROLLER: &[Api] = &[
     api(ApiKey::ApiVersions, /*        */ 0, 4, 4),
     api(ApiKey::CreateTopics, /*       */ 2, 7, 7),
     api(ApiKey::DeleteTopics, /*       */ 1, 6, 6),
+    api(ApiKey::AlterConfigs, /*       */ 0, 2, 2),
+    api(ApiKey::CreatePartitions, /*   */ 0, 3, 3),
+    api(ApiKey::ElectLeaders, /*       */ 0, 2, 2),
+    api(ApiKey::IncrementalAlterConfigs, 0, 1, 1),
+    api(ApiKey::AlterPartitionReassignments, 0, 1, 1),
+    api(ApiKey::ListPartitionReassignments, 0, 0, 0),
     api(ApiKey::Vote, /*               */ 0, 2, 2),
     api(ApiKey::BeginQuorumEpoch, /*   */ 0, 1, 1),
     api(ApiKey::EndQuorumEpoch, /*     */ 0, 1, 1),
@@ -68,6 +95,7 @@ const CONTROLLER: &[Api] = &[
     api(ApiKey::Envelope, /*           */ 0, 0, 0),
     api(ApiKey::BrokerRegistration, /* */ 0, 4, 4),
     api(ApiKey::BrokerHeartbeat, /*    */ 0, 1, 1),
+    api(ApiKey::UnregisterBroker, /*   */ 0, 0, 0),
     api(ApiKey::AllocateProducerIds, /**/ 0, 0, 0),
 ];
 
@@ -101,8 +129,8 @@ pub fn own_version(key: ApiKey) -> i16 {
 /// # Panics
 /// As [`own_version`].
 #[must_use]
-pub fn own_version_of<R: Request>() -> i16 {
-    own_version(ApiKey::try_from(R::KEY).expect("the key of a request type is one of the codec's"))
+pub fn own_version_of<R: Rpc>() -> i16 {
+    own_version(ApiKey::try_from(R::API).expect("the key of a request type is one of the codec's"))
 }
 
 /// The table as an ApiVersions response lists it.

@@ -4,12 +4,11 @@
 //! Either way sending and receiving happen in the caller's own task, and one timer per connection serves every deadline.
 //! There is no reconnecting here and no choice of versions: after any error the connection is of no more use.
 
-use super::codec::{self, CodecError, ResponseFrame};
+use super::codec::{self, CodecError, ResponseFrame, Rpc};
 use super::frame::FrameReader;
 use crate::base::limits::SOCKET_REQUEST_MAX_BYTES;
 use crate::io::net::{self, Writer};
 use crate::io::{clock, time};
-use kafka_protocol::protocol::Request;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,12 +62,12 @@ impl RpcConn {
     /// # Errors
     /// Any [`RpcError`]. After it, and after this future was dropped unfinished, every further call fails with
     /// [`RpcError::Closed`].
-    pub async fn call<R: Request + Sync>(
+    pub async fn call<R: Rpc + Sync>(
         &mut self,
         version: i16,
         request: &R,
         timeout: Duration,
-    ) -> Result<R::Response, RpcError> {
+    ) -> Result<R::Answer, RpcError> {
         if !self.usable {
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
         }
@@ -118,7 +117,7 @@ impl RequestSender {
     ///
     /// # Errors
     /// [`RpcError::Protocol`] if the request does not encode in that version, [`RpcError::Closed`] if the connection is gone.
-    pub async fn send<R: Request + Sync>(&mut self, version: i16, request: &R) -> Result<i32, RpcError> {
+    pub async fn send<R: Rpc + Sync>(&mut self, version: i16, request: &R) -> Result<i32, RpcError> {
         let id = self.next_correlation_id;
         let frame = codec::encode_request(id, &self.client_id, version, request)?;
         // As in Kafka's client, the numbers start over before they turn negative.

@@ -3,6 +3,7 @@
 //! Values name their writer and their place in its order of sending, so that an oracle can tell from the bytes of a
 //! record who sent it and when.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -22,7 +23,13 @@ impl Value {
     /// The bytes of a record that carries this value: readable text, padded to `size` bytes if shorter.
     #[must_use]
     pub fn encode(self, size: usize) -> Vec<u8> {
-        let mut bytes = format!("w{}:{};", self.writer, self.seq).into_bytes();
+        // The longest text is one of 33 bytes.
+        let mut bytes = Vec::with_capacity(size.max(33));
+        bytes.push(b'w');
+        put_decimal(&mut bytes, self.writer.into());
+        bytes.push(b':');
+        put_decimal(&mut bytes, self.seq);
+        bytes.push(b';');
         if bytes.len() < size {
             bytes.resize(size, b'.');
         }
@@ -37,6 +44,18 @@ impl Value {
         let number = |b: &[u8]| std::str::from_utf8(b).ok()?.parse::<u64>().ok();
         Some(Self { writer: u32::try_from(number(&text[..colon])?).ok()?, seq: number(text.get(colon + 1..end)?)? })
     }
+}
+
+fn put_decimal(bytes: &mut Vec<u8>, mut n: u64) {
+    let start = bytes.len();
+    loop {
+        bytes.push(b'0' + (n % 10) as u8);
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    bytes[start..].reverse();
 }
 
 impl std::fmt::Display for Value {
@@ -84,6 +103,117 @@ pub struct Entry {
     pub at_ns: u64,
     /// What.
     pub op: Op,
+}
+
+/// How many entries a piece of the history holds: what grows by pieces is never moved.
+const PIECE: usize = 4_096;
+
+/// Every client event of a run, in order. It is the largest thing that a run keeps, so entries are stored packed.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    pieces: Vec<Vec<Packed>>,
+    partitions: Vec<TopicPartition>,
+    numbers: BTreeMap<TopicPartition, u32>,
+    errors: Vec<Arc<str>>,
+}
+
+/// An entry; what each field means depends on the kind.
+#[derive(Clone, Copy, Debug)]
+struct Packed {
+    at_ns: u64,
+    seq: u64,
+    offset: i64,
+    writer: u32,
+    /// The reader, or the number of the error.
+    other: u32,
+    /// The partition's number and, in the lowest bits, the kind.
+    partition: u32,
+}
+
+const KIND_BITS: u32 = 4;
+const SENT: u32 = 0;
+const ACKED_ALL: u32 = 1;
+const ACKED_LEADER: u32 = 2;
+const ACKED_NOTHING: u32 = 3;
+const FAILED: u32 = 4;
+const UNKNOWN: u32 = 5;
+const READ: u32 = 6;
+const READ_JUNK: u32 = 7;
+const POSITIONED: u32 = 8;
+
+impl History {
+    /// Adds what happened last.
+    pub fn push(&mut self, entry: Entry) {
+        let packed = self.pack(entry);
+        if self.pieces.last().is_none_or(|piece| piece.len() == PIECE) {
+            self.pieces.push(Vec::with_capacity(PIECE));
+        }
+        self.pieces.last_mut().expect("there is one now").push(packed);
+    }
+    /// Everything in order.
+    pub fn iter(&self) -> impl Iterator<Item = Entry> {
+        self.pieces.iter().flatten().map(|packed| self.unpack(packed))
+    }
+
+    fn pack(&mut self, entry: Entry) -> Packed {
+        let none = Value { writer: 0, seq: 0 };
+        let (kind, tp, value, offset, other) = match entry.op {
+            Op::Sent { value, tp } => (SENT, tp, value, Offset::NONE, 0),
+            Op::Acked { value, tp, offset, promise } => {
+                let kind = match promise {
+                    Promise::All => ACKED_ALL,
+                    Promise::Leader => ACKED_LEADER,
+                    Promise::Nothing => ACKED_NOTHING,
+                };
+                (kind, tp, value, offset, 0)
+            }
+            Op::Failed { value, tp, definite, error } => {
+                let kind = if definite { FAILED } else { UNKNOWN };
+                (kind, tp, value, Offset::NONE, self.number_of_error(error))
+            }
+            Op::Read { reader, tp, offset, value: Some(value) } => (READ, tp, value, offset, reader),
+            Op::Read { reader, tp, offset, value: None } => (READ_JUNK, tp, none, offset, reader),
+            Op::Positioned { reader, tp, offset } => (POSITIONED, tp, none, offset, reader),
+        };
+        let partition = self.number_of(tp) << KIND_BITS | kind;
+        Packed { at_ns: entry.at_ns, seq: value.seq, offset: offset.0, writer: value.writer, other, partition }
+    }
+    fn unpack(&self, packed: &Packed) -> Entry {
+        let Packed { at_ns, seq, offset, writer, other, partition } = *packed;
+        let tp = self.partitions[(partition >> KIND_BITS) as usize].clone();
+        let (value, offset) = (Value { writer, seq }, Offset(offset));
+        let op = match partition & ((1 << KIND_BITS) - 1) {
+            SENT => Op::Sent { value, tp },
+            ACKED_ALL => Op::Acked { value, tp, offset, promise: Promise::All },
+            ACKED_LEADER => Op::Acked { value, tp, offset, promise: Promise::Leader },
+            ACKED_NOTHING => Op::Acked { value, tp, offset, promise: Promise::Nothing },
+            kind @ (FAILED | UNKNOWN) => {
+                Op::Failed { value, tp, definite: kind == FAILED, error: self.errors[other as usize].clone() }
+            }
+            READ => Op::Read { reader: other, tp, offset, value: Some(value) },
+            READ_JUNK => Op::Read { reader: other, tp, offset, value: None },
+            _ => Op::Positioned { reader: other, tp, offset },
+        };
+        Entry { at_ns, op }
+    }
+    fn number_of(&mut self, tp: TopicPartition) -> u32 {
+        if let Some(number) = self.numbers.get(&tp) {
+            return *number;
+        }
+        let number = u32::try_from(self.partitions.len()).expect("fewer partitions than four thousand million");
+        assert!(number < 1 << (u32::BITS - KIND_BITS), "a history of more than 268 million partitions");
+        self.partitions.push(tp.clone());
+        self.numbers.insert(tp, number);
+        number
+    }
+    /// There are few different errors, and equal ones tend to come together.
+    fn number_of_error(&mut self, error: Arc<str>) -> u32 {
+        let known = self.errors.iter().rposition(|e| *e == error).unwrap_or_else(|| {
+            self.errors.push(error);
+            self.errors.len() - 1
+        });
+        u32::try_from(known).expect("fewer errors than four thousand million")
+    }
 }
 
 /// The entry as one line of `history.jsonl`.
@@ -155,9 +285,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_packed_comes_out_as_it_went_in() {
+        let (tp, other) = (TopicPartition::new("t", 2), TopicPartition::new("u", 0));
+        let value = Value { writer: u32::MAX, seq: u64::MAX };
+        let error: Arc<str> = "timed out".into();
+        let failed = |definite| Op::Failed { value, tp: tp.clone(), definite, error: error.clone() };
+        let acked = |promise| Op::Acked { value, tp: tp.clone(), offset: Offset(i64::MAX), promise };
+        let read = |value| Op::Read { reader: 7, tp: other.clone(), offset: Offset(5), value };
+        let ops = [
+            Op::Sent { value, tp: tp.clone() },
+            acked(Promise::All),
+            acked(Promise::Leader),
+            acked(Promise::Nothing),
+            failed(true),
+            Op::Failed { value, tp: other.clone(), definite: false, error: "lost".into() },
+            failed(false),
+            read(Some(value)),
+            read(None),
+            Op::Positioned { reader: 9, tp, offset: Offset::NONE },
+        ];
+        let entries = || (0..2 * PIECE).map(|i| Entry { at_ns: i as u64, op: ops[i % ops.len()].clone() });
+        let mut history = History::default();
+        entries().for_each(|entry| history.push(entry));
+        assert!(history.iter().eq(entries()));
+        assert_eq!(history.errors.len(), 2);
+    }
+
+    #[test]
     fn a_value_survives_its_bytes_and_others_are_told_apart() {
         let v = Value { writer: 3, seq: 12_345 };
         assert_eq!(v.encode(100).len(), 100);
+        assert_eq!(v.encode(0), b"w3:12345;");
+        assert_eq!(Value { writer: 0, seq: u64::MAX }.encode(30), b"w0:18446744073709551615;......");
         assert_eq!(Value::decode(&v.encode(100)), Some(v));
         assert_eq!(Value::decode(&v.encode(0)), Some(v));
         for junk in [&b""[..], b"w", b"w1", b"w1:", b"w;1:2", b"x1:2;", b"w1:b;"] {

@@ -1,8 +1,10 @@
 //! Whole-system tests: situations in the simulated world, each told as a short story.
 #![cfg(madsim)]
 
+mod administration;
 mod bugs_are_found;
 mod campaign;
+mod coordinators;
 mod determinism;
 mod golden;
 mod isolation;

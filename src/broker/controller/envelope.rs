@@ -5,8 +5,11 @@
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::{ApiKey, EnvelopeRequest, EnvelopeResponse};
-use kafka_protocol::protocol::{Encodable, HeaderVersion};
+use kafka_protocol::messages::{
+    AlterConfigsResponse, ApiKey, CreatePartitionsResponse, CreateTopicsResponse, DeleteTopicsResponse,
+    EnvelopeRequest, EnvelopeResponse, IncrementalAlterConfigsResponse,
+};
+use kafka_protocol::protocol::{Encodable, HeaderVersion, Request};
 
 use super::ControllerNode;
 use crate::wire::api::{ListenerKind, lookup};
@@ -29,20 +32,57 @@ impl ControllerNode {
         if !api.supports(header.version) {
             return Err(ResponseError::UnsupportedVersion);
         }
+        let (header, body) = (&header, &body);
         match header.api {
             ApiKey::CreateTopics => {
-                let response = self.create_topics(decode_request(header.version, &body).map_err(malformed)?).await;
-                answered(response.topics.iter().map(|t| t.error_code))?;
-                encoded(&header, &response)
+                let codes = |r: &CreateTopicsResponse| r.topics.iter().map(|t| t.error_code).collect();
+                serve(header, body, |r| self.create_topics(r), codes).await
             }
             ApiKey::DeleteTopics => {
-                let response = self.delete_topics(decode_request(header.version, &body).map_err(malformed)?).await;
-                answered(response.responses.iter().map(|r| r.error_code))?;
-                encoded(&header, &response)
+                let codes = |r: &DeleteTopicsResponse| r.responses.iter().map(|t| t.error_code).collect();
+                serve(header, body, |r| self.delete_topics(r), codes).await
+            }
+            ApiKey::CreatePartitions => {
+                let codes = |r: &CreatePartitionsResponse| r.results.iter().map(|t| t.error_code).collect();
+                serve(header, body, |r| self.create_partitions(r), codes).await
+            }
+            ApiKey::AlterConfigs => {
+                let codes = |r: &AlterConfigsResponse| r.responses.iter().map(|t| t.error_code).collect();
+                serve(header, body, |r| self.alter_configs(r), codes).await
+            }
+            ApiKey::IncrementalAlterConfigs => {
+                let codes = |r: &IncrementalAlterConfigsResponse| r.responses.iter().map(|t| t.error_code).collect();
+                serve(header, body, |r| self.incremental_alter_configs(r), codes).await
+            }
+            ApiKey::ElectLeaders => serve(header, body, |r| self.elect_leaders(r), |r| vec![r.error_code]).await,
+            ApiKey::AlterPartitionReassignments => {
+                serve(header, body, |r| self.alter_partition_reassignments(r), |r| vec![r.error_code]).await
+            }
+            ApiKey::ListPartitionReassignments => {
+                serve(header, body, |r| self.list_partition_reassignments(r), |r| vec![r.error_code]).await
+            }
+            ApiKey::UnregisterBroker => {
+                serve(header, body, |r| self.unregister_broker(r), |r| vec![r.error_code]).await
             }
             _ => Err(ResponseError::InvalidRequest),
         }
     }
+}
+
+/// Decodes the inner request, lets `answer` answer it and encodes the answer; `codes` are the errors that stand in it.
+async fn serve<R, F>(
+    header: &RequestHeader,
+    body: &Bytes,
+    answer: impl FnOnce(R) -> F,
+    codes: impl FnOnce(&R::Response) -> Vec<i16>,
+) -> Result<Bytes, ResponseError>
+where
+    R: Request,
+    F: Future<Output = R::Response>,
+{
+    let response = answer(decode_request(header.version, body).map_err(malformed)?).await;
+    answered(codes(&response).into_iter())?;
+    encoded(header, &response)
 }
 
 /// NOT_CONTROLLER if the request found no active controller.

@@ -1,9 +1,13 @@
 //! The controller's APIs: decoded requests in, responses out.
 
 use kafka_protocol::messages::{
-    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterPartitionRequest, AlterPartitionResponse,
-    BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse,
-    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsRequest, AlterConfigsResponse,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, AlterPartitionRequest,
+    AlterPartitionResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest,
+    BrokerRegistrationResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
+    CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListPartitionReassignmentsRequest,
+    ListPartitionReassignmentsResponse, UnregisterBrokerRequest, UnregisterBrokerResponse,
 };
 
 use super::ControllerNode;
@@ -37,4 +41,18 @@ handlers! {
     create_topics(CreateTopicsRequest) -> CreateTopicsResponse = CreateTopics;
     /// DeleteTopics; every error stands at its topic.
     delete_topics(DeleteTopicsRequest) -> DeleteTopicsResponse = DeleteTopics;
+    /// CreatePartitions; every error stands at its topic.
+    create_partitions(CreatePartitionsRequest) -> CreatePartitionsResponse = CreatePartitions;
+    /// ElectLeaders; errors of its own: NOT_CONTROLLER, INVALID_REQUEST.
+    elect_leaders(ElectLeadersRequest) -> ElectLeadersResponse = ElectLeaders;
+    /// AlterConfigs; every error stands at its resource.
+    alter_configs(AlterConfigsRequest) -> AlterConfigsResponse = AlterConfigs;
+    /// IncrementalAlterConfigs; every error stands at its resource.
+    incremental_alter_configs(IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse = IncrementalAlterConfigs;
+    /// AlterPartitionReassignments; errors of its own: NOT_CONTROLLER.
+    alter_partition_reassignments(AlterPartitionReassignmentsRequest) -> AlterPartitionReassignmentsResponse = AlterPartitionReassignments;
+    /// ListPartitionReassignments; errors: NOT_CONTROLLER.
+    list_partition_reassignments(ListPartitionReassignmentsRequest) -> ListPartitionReassignmentsResponse = ListPartitionReassignments;
+    /// UnregisterBroker; errors: NOT_CONTROLLER, BROKER_ID_NOT_REGISTERED.
+    unregister_broker(UnregisterBrokerRequest) -> UnregisterBrokerResponse = UnregisterBroker;
 }

@@ -3,15 +3,13 @@
 
 use std::sync::Arc;
 
-use kafka_protocol::messages::fetch_request::FetchTopic;
-use kafka_protocol::messages::fetch_response::{
-    EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
-};
-use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
 
 use super::super::node::Node;
 use super::super::partitions::{FetchPartition, FetchResult, FetchSpec, Fetcher, TopicRef};
+use super::leader;
 use crate::base::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, TopicId};
+use crate::wire::codec::lean::{FetchRequest, FetchResponse, FetchTopic, FetchableTopic, PartitionData};
 
 /// From this version on, topics go by id (KIP-516).
 const TOPIC_IDS: i16 = 13;
@@ -19,7 +17,7 @@ const TOPIC_IDS: i16 = 13;
 const ENDPOINTS: i16 = 16;
 
 struct TopicShape {
-    name: TopicName,
+    name: StrBytes,
     id: TopicId,
     partitions: Vec<i32>,
 }
@@ -39,38 +37,25 @@ impl Node {
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for (index, result) in topic.partitions.into_iter().zip(results.by_ref()) {
                 leaders.extend(result.current_leader.map(|(leader, _)| leader));
-                partitions.push(partition_data(index, result, version));
+                partitions.push(partition_data(index, result));
             }
-            let response = FetchableTopicResponse::default().with_partitions(partitions);
-            responses.push(if version >= TOPIC_IDS {
-                response.with_topic_id(topic.id)
-            } else {
-                response.with_topic(topic.name)
-            });
+            responses.push(FetchableTopic { topic: topic.name, topic_id: topic.id, partitions });
         }
-        let response = FetchResponse::default().with_responses(responses);
-        if version < ENDPOINTS || leaders.is_empty() {
-            return response;
-        }
-        let endpoint = |(id, host, port)| NodeEndpoint::default().with_node_id(id).with_host(host).with_port(port);
-        response.with_node_endpoints(self.endpoints_of(&mut leaders).into_iter().map(endpoint).collect())
+        let named = version >= ENDPOINTS && !leaders.is_empty();
+        let node_endpoints = if named { self.endpoints_of(&mut leaders) } else { Vec::new() };
+        FetchResponse { error_code: 0, responses, node_endpoints }
     }
 }
 
 fn unpack(request: FetchRequest, version: i16) -> (Vec<TopicShape>, FetchSpec) {
-    let replica = if version >= 15 {
-        (request.replica_state.replica_id.0, request.replica_state.replica_epoch)
-    } else {
-        (request.replica_id.0, BrokerEpoch::NONE.0)
-    };
-    let fetcher = match replica {
+    let fetcher = match (request.replica_id, request.replica_epoch) {
         (id, _) if id < 0 => Fetcher::Consumer,
         (id, epoch) => Fetcher::Replica { id: BrokerId(id), epoch: BrokerEpoch(epoch) },
     };
     let mut shape = Vec::with_capacity(request.topics.len());
-    let mut partitions = Vec::new();
-    for topic in &request.topics {
-        let reference = topic_ref(topic, version);
+    let mut partitions = Vec::with_capacity(request.topics.iter().map(|t| t.partitions.len()).sum());
+    for topic in request.topics {
+        let reference = topic_ref(&topic, version);
         for p in &topic.partitions {
             partitions.push(FetchPartition {
                 topic: reference.clone(),
@@ -82,11 +67,8 @@ fn unpack(request: FetchRequest, version: i16) -> (Vec<TopicShape>, FetchSpec) {
                 max_bytes: p.partition_max_bytes,
             });
         }
-        shape.push(TopicShape {
-            name: topic.topic.clone(),
-            id: topic.topic_id,
-            partitions: topic.partitions.iter().map(|p| p.partition).collect(),
-        });
+        let indexes = topic.partitions.iter().map(|p| p.partition).collect();
+        shape.push(TopicShape { name: topic.topic, id: topic.topic_id, partitions: indexes });
     }
     let spec = FetchSpec {
         fetcher,
@@ -102,25 +84,15 @@ fn topic_ref(topic: &FetchTopic, version: i16) -> TopicRef {
     if version >= TOPIC_IDS { TopicRef::Id(topic.topic_id) } else { TopicRef::Name(topic.topic.as_str().into()) }
 }
 
-fn partition_data(index: i32, result: FetchResult, version: i16) -> PartitionData {
-    let mut data = PartitionData::default()
-        .with_partition_index(index)
-        .with_error_code(result.error.map_or(0, |e| e.code()))
-        .with_high_watermark(result.high_watermark.0)
-        .with_last_stable_offset(result.last_stable_offset.0)
-        .with_records(Some(result.records));
-    if version >= 5 {
-        data = data.with_log_start_offset(result.log_start.0);
+fn partition_data(index: i32, result: FetchResult) -> PartitionData {
+    PartitionData {
+        partition_index: index,
+        error_code: result.error.map_or(0, |e| e.code()),
+        high_watermark: result.high_watermark.0,
+        last_stable_offset: result.last_stable_offset.0,
+        log_start_offset: result.log_start.0,
+        diverging_epoch: result.diverging.map(|end| (end.epoch.0, end.end.0)),
+        current_leader: result.current_leader.map(leader),
+        records: result.records,
     }
-    if version >= 12 {
-        if let Some(end) = result.diverging {
-            let end = EpochEndOffset::default().with_epoch(end.epoch.0).with_end_offset(end.end.0);
-            data = data.with_diverging_epoch(end);
-        }
-        if let Some((leader, epoch)) = result.current_leader {
-            let hint = LeaderIdAndEpoch::default().with_leader_id(leader.0.into()).with_leader_epoch(epoch.0);
-            data = data.with_current_leader(hint);
-        }
-    }
-    data
 }

@@ -47,7 +47,7 @@ impl Node {
     }
 
     /// KRaft hides the active controller: admin requests go to any broker, which forwards them (KIP-590).
-    fn any_broker(&self, image: &Image) -> BrokerId {
+    pub(super) fn any_broker(&self, image: &Image) -> BrokerId {
         if image.broker(self.options.id).is_some_and(|b| !b.fenced) {
             return self.options.id;
         }

@@ -1,6 +1,11 @@
 //! One file for each family of APIs: decode, ask the rooms that know, encode. No protocol rule lives here.
 
+mod admin;
+mod describe_cluster;
+mod describe_configs;
+mod describe_topic_partitions;
 mod fetch;
+mod groups;
 mod list_offsets;
 mod metadata;
 mod produce;
@@ -13,12 +18,13 @@ use std::future::Future;
 use std::sync::Arc;
 
 use kafka_protocol::messages::ApiKey;
-use kafka_protocol::protocol::Request as Rpc;
 
 use super::node::Node;
 use super::server::{Handler, Reply, Request};
+use crate::base::{BrokerId, LeaderEpoch};
 use crate::wire::api::ListenerKind;
-use crate::wire::codec;
+use crate::wire::codec::lean::LeaderIdAndEpoch;
+use crate::wire::codec::{self, Rpc};
 
 impl Handler for Node {
     async fn handle(self: &Arc<Self>, request: Request) -> Reply {
@@ -42,7 +48,25 @@ impl Node {
             ApiKey::InitProducerId => answer(&request, |r| self.init_producer_id(r)).await,
             ApiKey::CreateTopics => answer(&request, |r| self.forward_create_topics(r, version)).await,
             ApiKey::DeleteTopics => answer(&request, |r| self.forward_delete_topics(r, version)).await,
-            other => unserved(other),
+            ApiKey::CreatePartitions => answer(&request, |r| self.forward_create_partitions(r, version)).await,
+            ApiKey::ElectLeaders => answer(&request, |r| self.forward_elect_leaders(r, version)).await,
+            ApiKey::AlterConfigs => answer(&request, |r| self.forward_alter_configs(r, version)).await,
+            ApiKey::IncrementalAlterConfigs => {
+                answer(&request, |r| self.forward_incremental_alter_configs(r, version)).await
+            }
+            ApiKey::AlterPartitionReassignments => {
+                answer(&request, |r| self.forward_alter_partition_reassignments(r, version)).await
+            }
+            ApiKey::ListPartitionReassignments => {
+                answer(&request, |r| self.forward_list_partition_reassignments(r, version)).await
+            }
+            ApiKey::UnregisterBroker => answer(&request, |r| self.forward_unregister_broker(r, version)).await,
+            ApiKey::DescribeConfigs => answer(&request, |r| async move { self.describe_configs(&r) }).await,
+            ApiKey::DescribeCluster => answer(&request, |r| async move { self.describe_cluster(&r) }).await,
+            ApiKey::DescribeTopicPartitions => {
+                answer(&request, |r| async move { self.describe_topic_partitions(&r) }).await
+            }
+            _ => self.handle_groups(request).await,
         }
     }
 
@@ -60,6 +84,17 @@ impl Node {
             ApiKey::AllocateProducerIds => answer(&request, |r| controller.allocate_producer_ids(r)).await,
             ApiKey::CreateTopics => answer(&request, |r| controller.create_topics(r)).await,
             ApiKey::DeleteTopics => answer(&request, |r| controller.delete_topics(r)).await,
+            ApiKey::CreatePartitions => answer(&request, |r| controller.create_partitions(r)).await,
+            ApiKey::ElectLeaders => answer(&request, |r| controller.elect_leaders(r)).await,
+            ApiKey::AlterConfigs => answer(&request, |r| controller.alter_configs(r)).await,
+            ApiKey::IncrementalAlterConfigs => answer(&request, |r| controller.incremental_alter_configs(r)).await,
+            ApiKey::AlterPartitionReassignments => {
+                answer(&request, |r| controller.alter_partition_reassignments(r)).await
+            }
+            ApiKey::ListPartitionReassignments => {
+                answer(&request, |r| controller.list_partition_reassignments(r)).await
+            }
+            ApiKey::UnregisterBroker => answer(&request, |r| controller.unregister_broker(r)).await,
             ApiKey::Envelope => answer(&request, |r| controller.envelope(r)).await,
             other => unserved(other),
         }
@@ -76,7 +111,7 @@ fn unserved(api: ApiKey) -> Reply {
 async fn answer<R, F>(request: &Request, serve: impl FnOnce(R) -> F) -> Reply
 where
     R: Rpc,
-    F: Future<Output = R::Response>,
+    F: Future<Output = R::Answer>,
 {
     match codec::decode_request::<R>(request.version, &request.body) {
         Ok(body) => encode::<R>(request, &serve(body).await),
@@ -87,12 +122,17 @@ where
     }
 }
 
-fn encode<R: Rpc>(request: &Request, response: &R::Response) -> Reply {
-    match codec::encode_response(request.correlation_id, request.version, response) {
+fn encode<R: Rpc>(request: &Request, response: &R::Answer) -> Reply {
+    match codec::encode_answer::<R>(request.correlation_id, request.version, response) {
         Ok(frame) => Reply::Frame(frame),
         Err(error) => {
             tracing::error!(api = ?request.api, %error, "an answer does not encode");
             Reply::Close
         }
     }
+}
+
+/// A leader as answers name it (KIP-951).
+fn leader((id, epoch): (BrokerId, LeaderEpoch)) -> LeaderIdAndEpoch {
+    LeaderIdAndEpoch { leader_id: id.0, leader_epoch: epoch.0 }
 }

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::produce_response::{
-    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
-};
-use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
 
 use super::super::node::Node;
 use super::super::partitions::{ProduceOutcome, ProducePartition, TopicRef};
 use super::super::server::{Reply, Request};
-use super::encode;
+use super::{encode, leader};
 use crate::base::TopicId;
 use crate::wire::codec;
+use crate::wire::codec::lean::{
+    PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
+};
 
 /// From this version on, topics go by id (KIP-516).
 const TOPIC_IDS: i16 = 13;
@@ -22,7 +22,7 @@ const LEADER_HINTS: i16 = 10;
 
 /// How the response names each topic, and how many partitions follow.
 struct TopicShape {
-    name: TopicName,
+    name: StrBytes,
     id: TopicId,
     partitions: Vec<i32>,
 }
@@ -61,29 +61,20 @@ impl Node {
             let indexes = topic.partitions.into_iter();
             let partition_responses = indexes.zip(outcomes.by_ref()).map(|(index, o)| {
                 leaders.extend(o.current_leader.map(|(leader, _)| leader));
-                partition_response(index, &o, version)
+                partition_response(index, &o)
             });
             let partition_responses = partition_responses.collect();
-            let response = TopicProduceResponse::default().with_partition_responses(partition_responses);
-            responses.push(if version >= TOPIC_IDS {
-                response.with_topic_id(topic.id)
-            } else {
-                response.with_name(topic.name)
-            });
+            responses.push(TopicProduceResponse { name: topic.name, topic_id: topic.id, partition_responses });
         }
-        let response = ProduceResponse::default().with_responses(responses);
-        if version < LEADER_HINTS || leaders.is_empty() {
-            return response;
-        }
-        let endpoints = self.endpoints_of(&mut leaders);
-        let endpoint = |(id, host, port)| NodeEndpoint::default().with_node_id(id).with_host(host).with_port(port);
-        response.with_node_endpoints(endpoints.into_iter().map(endpoint).collect())
+        let named = version >= LEADER_HINTS && !leaders.is_empty();
+        let node_endpoints = if named { self.endpoints_of(&mut leaders) } else { Vec::new() };
+        ProduceResponse { responses, node_endpoints }
     }
 }
 
 fn unpack(body: ProduceRequest, version: i16) -> (Vec<TopicShape>, Vec<ProducePartition>) {
     let mut shape = Vec::with_capacity(body.topic_data.len());
-    let mut partitions = Vec::new();
+    let mut partitions = Vec::with_capacity(body.topic_data.iter().map(|t| t.partition_data.len()).sum());
     for topic in body.topic_data {
         let reference = if version >= TOPIC_IDS {
             TopicRef::Id(topic.topic_id)
@@ -104,30 +95,30 @@ fn unpack(body: ProduceRequest, version: i16) -> (Vec<TopicShape>, Vec<ProducePa
     (shape, partitions)
 }
 
-fn partition_response(index: i32, o: &ProduceOutcome, version: i16) -> PartitionProduceResponse {
-    let response = PartitionProduceResponse::default()
-        .with_index(index)
-        .with_error_code(o.error.map_or(0, |e| e.code()))
-        .with_base_offset(o.base_offset.0)
-        .with_log_append_time_ms(o.log_append_time_ms);
-    let response = if version >= 5 { response.with_log_start_offset(o.log_start.0) } else { response };
-    match o.current_leader {
-        Some((leader, epoch)) if version >= LEADER_HINTS => response.with_current_leader(
-            LeaderIdAndEpoch::default().with_leader_id(leader.0.into()).with_leader_epoch(epoch.0),
-        ),
-        _ => response,
+fn partition_response(index: i32, o: &ProduceOutcome) -> PartitionProduceResponse {
+    PartitionProduceResponse {
+        index,
+        error_code: o.error.map_or(0, |e| e.code()),
+        base_offset: o.base_offset.0,
+        log_append_time_ms: o.log_append_time_ms,
+        log_start_offset: o.log_start.0,
+        current_leader: o.current_leader.map(leader),
     }
 }
 
 fn refuse(body: &ProduceRequest, error: ResponseError) -> ProduceResponse {
-    let topic = |t: &kafka_protocol::messages::produce_request::TopicProduceData| {
-        let partition = |index| {
-            PartitionProduceResponse::default().with_index(index).with_error_code(error.code()).with_base_offset(-1)
-        };
-        TopicProduceResponse::default()
-            .with_name(t.name.clone())
-            .with_topic_id(t.topic_id)
-            .with_partition_responses(t.partition_data.iter().map(|p| partition(p.index)).collect())
+    let partition = |index| PartitionProduceResponse {
+        index,
+        error_code: error.code(),
+        base_offset: -1,
+        log_append_time_ms: -1,
+        log_start_offset: -1,
+        current_leader: None,
     };
-    ProduceResponse::default().with_responses(body.topic_data.iter().map(topic).collect())
+    let topic = |t: &TopicProduceData| TopicProduceResponse {
+        name: t.name.clone(),
+        topic_id: t.topic_id,
+        partition_responses: t.partition_data.iter().map(|p| partition(p.index)).collect(),
+    };
+    ProduceResponse { responses: body.topic_data.iter().map(topic).collect(), node_endpoints: Vec::new() }
 }

@@ -60,12 +60,16 @@ impl Node {
 
     /// Creates topics that a client asked for, with the broker's defaults, and waits until this broker knows them.
     pub(super) async fn auto_create(self: &Arc<Self>, names: Vec<TopicName>) {
-        let topic = |name: &TopicName| {
-            CreatableTopic::default().with_name(name.clone()).with_num_partitions(-1).with_replication_factor(-1)
+        let topic = |name: TopicName| {
+            CreatableTopic::default().with_name(name).with_num_partitions(-1).with_replication_factor(-1)
         };
-        let request = CreateTopicsRequest::default()
-            .with_topics(names.iter().map(topic).collect())
-            .with_timeout_ms(AUTO_CREATE_TIMEOUT.as_millis() as i32);
+        self.create(names.into_iter().map(topic).collect()).await;
+    }
+
+    /// Creates topics and waits until this broker knows them.
+    pub(super) async fn create(self: &Arc<Self>, topics: Vec<CreatableTopic>) {
+        let request =
+            CreateTopicsRequest::default().with_topics(topics).with_timeout_ms(AUTO_CREATE_TIMEOUT.as_millis() as i32);
         let version = api::own_version(ApiKey::CreateTopics);
         let Some(response) = self.forward(version, &request, AUTO_CREATE_TIMEOUT).await else { return };
         let response: CreateTopicsResponse = response;
@@ -75,7 +79,13 @@ impl Node {
         let _ = time::timeout(AUTO_CREATE_TIMEOUT, known).await;
     }
 
-    async fn forward<R: Rpc + Sync>(&self, version: i16, request: &R, timeout: Duration) -> Option<R::Response> {
+    /// Asks the controller; `None` if it did not answer in time.
+    pub(super) async fn forward<R: Rpc + Sync>(
+        &self,
+        version: i16,
+        request: &R,
+        timeout: Duration,
+    ) -> Option<R::Response> {
         let frame = codec::encode_request(0, "forwarded", version, request).ok()?;
         let envelope = EnvelopeRequest::default()
             .with_request_data(frame.slice(crate::wire::frame::PREFIX..))
@@ -90,7 +100,7 @@ impl Node {
     }
 }
 
-fn timeout(ms: i32) -> Duration {
+pub(super) fn timeout(ms: i32) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1))
 }
 

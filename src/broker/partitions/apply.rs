@@ -48,12 +48,22 @@ impl Partitions {
         }
     }
     fn apply_configs(&self, image: &Image, changes: &Changes) {
+        let me = self.shared.config.id;
+        let everywhere = [ConfigResource::Broker(me), ConfigResource::ClusterDefault];
+        if everywhere.iter().any(|resource| changes.configs.contains(resource)) {
+            let local: Vec<_> = self.directory.read().iter().cloned().collect();
+            for p in &local {
+                if let Some(topic) = image.topic_by_id(p.topic_id) {
+                    self.configure(image, topic, p);
+                }
+            }
+            return;
+        }
         for resource in &changes.configs {
             let ConfigResource::Topic(name) = resource else { continue };
             let Some(topic) = image.topic(name) else { continue };
-            let (config, log) = (self.replica_config(image, topic), self.log_config(image, topic));
             let local: Vec<_> = self.directory.read().of_topic(topic.id).cloned().collect();
-            local.iter().for_each(|p| p.reconfigure(config, log));
+            local.iter().for_each(|p| self.configure(image, topic, p));
         }
     }
     fn apply_partition(&self, image: &Image, topic: &Arc<Topic>, index: i32) {
@@ -73,16 +83,28 @@ impl Partitions {
         self.logs.create(partition.clone());
         partition
     }
-    fn replica_config(&self, image: &Image, topic: &Arc<Topic>) -> ReplicaConfig {
+    /// Tells a partition what its topic's settings are by now.
+    fn configure(&self, image: &Image, topic: &Topic, partition: &Arc<Partition>) {
+        partition.reconfigure(self.replica_config(image, topic), self.log_config(image, topic));
+    }
+    fn replica_config(&self, image: &Image, topic: &Topic) -> ReplicaConfig {
         let config = &self.shared.config;
-        let factor = topic.replication_factor();
         ReplicaConfig {
             lag_time_max_ms: config.replica_lag_time_max_ms,
-            min_insync_replicas: image.min_insync_replicas(&topic.name, factor, config.min_insync_replicas),
+            min_insync_replicas: image.min_insync_replicas(
+                &topic.name,
+                config.id,
+                usize::MAX,
+                config.min_insync_replicas,
+            ),
         }
     }
-    fn log_config(&self, image: &Image, topic: &Arc<Topic>) -> LogConfig {
+    fn log_config(&self, image: &Image, topic: &Topic) -> LogConfig {
         let mut config = self.shared.config.log;
+        let me = self.shared.config.id;
+        if let Some(max) = image.effective_config(&topic.name, me, "max.message.bytes", "message.max.bytes") {
+            config.set("max.message.bytes", &max);
+        }
         let entries = image.config(&ConfigResource::Topic(topic.name.clone()));
         entries.into_iter().flatten().for_each(|(key, value)| config.set(key, value));
         config
@@ -99,7 +121,7 @@ impl Partitions {
         let local: Vec<_> = self.directory.read().iter().cloned().collect();
         for p in &local {
             match image.topic_by_id(p.topic_id).filter(|_| mine(&p)) {
-                Some(topic) => p.reconfigure(self.replica_config(image, topic), self.log_config(image, topic)),
+                Some(topic) => self.configure(image, topic, p),
                 None => self.remove(p.topic_id, p.tp.partition),
             }
         }

@@ -9,6 +9,7 @@
 //! | [`Partitions::produce`], [`Partitions::fetch`] | with everything that waits |
 //! | [`Partitions::delete_records`] | |
 //! | [`Partitions::list_offset`], [`Partitions::offset_for_leader_epoch`] | |
+//! | [`Partitions::leadership`], [`Partitions::append`] | for coordinators, who keep their books in partitions that they lead |
 //! | [`Partitions::failed`] | tells when the log directory is lost |
 //! | [`Partitions::shutdown`] | closes everything cleanly |
 //!
@@ -17,6 +18,7 @@
 pub mod api;
 mod apply;
 mod config;
+mod coordinated;
 mod delete_records;
 mod directory;
 mod fetch;
@@ -44,6 +46,7 @@ pub use self::api::{
     Fetcher, OffsetAnswer, OffsetQuery, PartitionView, ProduceOutcome, ProducePartition, Role, TopicRef,
 };
 pub use self::config::PartitionsConfig;
+pub use self::coordinated::{Append, Leadership};
 use self::directory::Directory;
 use self::logs::Logs;
 use self::partition::Partition;

@@ -178,7 +178,22 @@ impl Partition {
     /// # Errors
     /// NOT_LEADER_OR_FOLLOWER while the log is not open; those of [`ReplicaCore::append_as_leader`].
     pub fn append(self: &Arc<Self>, acks: Acks, batch: BatchView) -> Result<Appended, ResponseError> {
+        self.append_in(None, acks, batch)
+    }
+    /// As [`Self::append`], but in one leadership alone.
+    ///
+    /// # Errors
+    /// Also NOT_LEADER_OR_FOLLOWER in any other.
+    pub fn append_in(
+        self: &Arc<Self>,
+        leadership: Option<LeaderEpoch>,
+        acks: Acks,
+        batch: BatchView,
+    ) -> Result<Appended, ResponseError> {
         let appended = self.locked(|open, ctx| {
+            if leadership.is_some_and(|epoch| epoch != open.core.leader_epoch()) {
+                return Err(ResponseError::NotLeaderOrFollower);
+            }
             let admission = open.core.append_as_leader(acks, &ProducerBatch::of(&batch))?;
             let (base, next) = match admission {
                 Admission::Duplicate { base, next } => (base, next),

@@ -7,10 +7,9 @@ use crate::client::config::{ConsumerConfig, OffsetReset};
 use crate::client::metadata::Metadata;
 use crate::client::network::{Event, NetworkClient};
 use crate::io;
+use crate::wire::codec::lean::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData};
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::fetch_response::PartitionData;
-use kafka_protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest, MetadataRequest, TopicName};
+use kafka_protocol::messages::{ListOffsetsRequest, MetadataRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -235,28 +234,31 @@ impl Fetcher {
     }
     fn send_fetch(&mut self, leader: BrokerId, partitions: Vec<(TopicPartition, Offset, LeaderEpoch)>, now: Now) {
         let mut topics: Vec<FetchTopic> = Vec::new();
+        let mut last: Option<&Arc<str>> = None;
         for (tp, offset, epoch) in &partitions {
-            let name = wire_name(&tp.topic);
-            if topics.last().is_none_or(|t| t.topic != name) {
-                let id = self.metadata.topic(&tp.topic).map(|t| t.id).unwrap_or_default();
-                topics.push(FetchTopic::default().with_topic(name).with_topic_id(id));
+            if last.is_none_or(|topic| *topic != tp.topic) {
+                last = Some(&tp.topic);
+                let topic_id = self.metadata.topic(&tp.topic).map(|t| t.id).unwrap_or_default();
+                topics.push(FetchTopic { topic: wire_name(&tp.topic).0, topic_id, partitions: Vec::new() });
             }
-            let partition = FetchPartition::default()
-                .with_partition(tp.partition)
-                .with_fetch_offset(offset.0)
-                .with_current_leader_epoch(epoch.0)
-                .with_last_fetched_epoch(-1)
-                .with_log_start_offset(-1)
-                .with_partition_max_bytes(self.cfg.max_partition_fetch_bytes as i32);
+            let partition = FetchPartition {
+                partition: tp.partition,
+                current_leader_epoch: epoch.0,
+                fetch_offset: offset.0,
+                last_fetched_epoch: -1,
+                log_start_offset: -1,
+                partition_max_bytes: self.cfg.max_partition_fetch_bytes as i32,
+            };
             topics.last_mut().expect("a topic was opened").partitions.push(partition);
         }
-        let request = FetchRequest::default()
-            .with_max_wait_ms(self.cfg.fetch_max_wait_ms as i32)
-            .with_min_bytes(self.cfg.fetch_min_bytes as i32)
-            .with_max_bytes(self.cfg.fetch_max_bytes as i32)
-            .with_session_id(0)
-            .with_session_epoch(-1)
-            .with_topics(topics);
+        let request = FetchRequest {
+            replica_id: -1,
+            replica_epoch: -1,
+            max_wait_ms: self.cfg.fetch_max_wait_ms as i32,
+            min_bytes: self.cfg.fetch_min_bytes as i32,
+            max_bytes: self.cfg.fetch_max_bytes as i32,
+            topics,
+        };
         for (tp, _, epoch) in &partitions {
             if let Some(assigned) = self.assigned.get_mut(tp) {
                 assigned.asked = *epoch;
@@ -273,7 +275,7 @@ impl Fetcher {
         let response = response.unwrap_or_default();
         for endpoint in &response.node_endpoints {
             if let Ok(port) = u16::try_from(endpoint.port) {
-                self.metadata.add_broker(BrokerId(endpoint.node_id.0), endpoint.host.as_str(), port);
+                self.metadata.add_broker(BrokerId(endpoint.node_id), endpoint.host.as_str(), port);
             }
         }
         if !response.node_endpoints.is_empty() {
@@ -298,14 +300,15 @@ impl Fetcher {
         }
     }
     fn fetched_partition(&mut self, tp: &TopicPartition, offset: Offset, answer: &PartitionData, now: Now) {
-        let leader = (BrokerId(answer.current_leader.leader_id.0), LeaderEpoch(answer.current_leader.leader_epoch));
-        self.metadata.update_leader(tp, leader.0, leader.1);
+        if let Some(leader) = answer.current_leader {
+            self.metadata.update_leader(tp, BrokerId(leader.leader_id), LeaderEpoch(leader.leader_epoch));
+        }
         let Some(assigned) = self.assigned.get_mut(tp) else { return };
         let current = matches!(assigned.position, Position::At(at) if at == offset);
         let Some(error) = ResponseError::try_from_code(answer.error_code) else {
             assigned.failures = 0;
-            if let Some(records) = answer.records.clone().filter(|r| !r.is_empty()) {
-                assigned.fetched(offset, records);
+            if !answer.records.is_empty() {
+                assigned.fetched(offset, answer.records.clone());
                 self.arrived.push_back(tp.clone());
             }
             return;

@@ -11,9 +11,9 @@ use crate::base::random::Stream;
 use crate::base::{BrokerId, LeaderEpoch, Now, TopicPartition};
 use crate::client::config::{ProducerConfig, exponential_backoff_ms};
 use crate::client::metadata::Metadata;
+use crate::wire::codec::lean::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::TopicName;
-use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -283,10 +283,9 @@ impl Accumulator {
             let batch = queue.send(now, identity, epoch, &self.rules);
             if sent.last().is_none_or(|last| last.topic != topic) {
                 let id = known.map(|t| t.id).unwrap_or_default();
-                data.push(TopicProduceData::default().with_name(wire_name.clone()).with_topic_id(id));
+                data.push(TopicProduceData { name: wire_name.0.clone(), topic_id: id, partition_data: Vec::new() });
             }
-            let records =
-                PartitionProduceData::default().with_index(partition as i32).with_records(Some(batch.bytes()));
+            let records = PartitionProduceData { index: partition as i32, records: Some(batch.bytes()) };
             data.last_mut().expect("a topic was opened").partition_data.push(records);
             sent.push(Sent { topic, partition, ordinal: batch.ordinal });
         }

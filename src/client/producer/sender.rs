@@ -8,11 +8,9 @@ use crate::base::{BrokerId, LeaderEpoch, Now, Offset, ProducerId};
 use crate::client::config::Acks;
 use crate::client::network::{Event, Lost, NetworkClient};
 use crate::io::{clock, time};
+use crate::wire::codec::lean::{PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse};
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::produce_response::PartitionProduceResponse;
-use kafka_protocol::messages::{
-    InitProducerIdRequest, InitProducerIdResponse, MetadataRequest, ProduceRequest, ProduceResponse,
-};
+use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, MetadataRequest};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -120,7 +118,7 @@ impl Sender {
         let response = response.unwrap_or_default();
         for endpoint in &response.node_endpoints {
             if let Ok(port) = u16::try_from(endpoint.port) {
-                accumulator.metadata.add_broker(BrokerId(endpoint.node_id.0), endpoint.host.as_str(), port);
+                accumulator.metadata.add_broker(BrokerId(endpoint.node_id), endpoint.host.as_str(), port);
             }
         }
         if !response.node_endpoints.is_empty() {
@@ -131,11 +129,8 @@ impl Sender {
             let tp = accumulator.tp(one.topic, one.partition);
             let id = accumulator.metadata.topic(&tp.topic).map(|t| t.id);
             let name = accumulator.wire_name(one.topic);
-            let belongs = |(topic, p): &(
-                &kafka_protocol::messages::produce_response::TopicProduceResponse,
-                &PartitionProduceResponse,
-            )| {
-                let named = if topic.name.is_empty() { Some(topic.topic_id) == id } else { topic.name == *name };
+            let belongs = |(topic, p): &(&TopicProduceResponse, &PartitionProduceResponse)| {
+                let named = if topic.name.is_empty() { Some(topic.topic_id) == id } else { topic.name == **name };
                 named && p.index == tp.partition
             };
             // Brokers answer in the order of the request; only others are searched for.
@@ -146,8 +141,10 @@ impl Sender {
                 continue;
             };
             accumulator.answered(one, &Answer::read(p), now, &mut self.done);
-            let leader = (BrokerId(p.current_leader.leader_id.0), LeaderEpoch(p.current_leader.leader_epoch));
-            accumulator.metadata.update_leader(&tp, leader.0, leader.1);
+            if let Some(leader) = p.current_leader {
+                let epoch = LeaderEpoch(leader.leader_epoch);
+                accumulator.metadata.update_leader(&tp, BrokerId(leader.leader_id), epoch);
+            }
         }
     }
 
@@ -207,10 +204,8 @@ impl Sender {
             return false;
         }
         let acks = accumulator.rules.acks;
-        let request = ProduceRequest::default()
-            .with_acks(acks.code())
-            .with_timeout_ms(accumulator.request_timeout_ms())
-            .with_topic_data(data);
+        let timeout_ms = accumulator.request_timeout_ms();
+        let request = ProduceRequest { transactional_id: None, acks: acks.code(), timeout_ms, topic_data: data };
         let unsent = if acks == Acks::None {
             let answer = match self.network.send_unanswered(leader, &request) {
                 true => Answer::unasked(),

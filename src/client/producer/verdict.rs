@@ -2,8 +2,8 @@
 
 use crate::base::Offset;
 use crate::client::config::Acks;
+use crate::wire::codec::lean::PartitionProduceResponse;
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 
 /// A broker's answer about one batch, or the loss of the connection in a broker's words.
 #[derive(Clone, Debug)]

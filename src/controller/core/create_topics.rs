@@ -10,16 +10,14 @@ use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::placement::Placer;
-use super::turn::Turn;
-use super::{topic_configs, topic_names};
+use super::turn::{Refusal, Turn};
+use super::{replicas, topic_names};
 use crate::base::{BrokerId, LeaderEpoch, PartitionEpoch, TopicId};
+use crate::controller::configs;
 use crate::wire::records::{ConfigRecord, PartitionRecord, TopicRecord};
 
 /// Partitions that one request may create: bounds the batch (Kafka's `MAX_RECORDS_PER_USER_OP`).
-const MAX_PARTITIONS: i32 = 10_000;
-
-/// An error and what to tell the user.
-type Refusal = (ResponseError, String);
+pub(super) const MAX_PARTITIONS: i32 = 10_000;
 
 /// Creates what can be created, and answers each topic on its own.
 pub(super) fn create(turn: &mut Turn<'_>, request: &CreateTopicsRequest) -> CreateTopicsResponse {
@@ -89,7 +87,7 @@ fn validate_configs(topic: &CreatableTopic) -> Result<BTreeMap<Arc<str>, Arc<str
         let Some(value) = &config.value else {
             return refuse(format!("Null value not supported for topic configs: {}", &*config.name));
         };
-        if let Some(reason) = topic_configs::illegal(&config.name, value) {
+        if let Some(reason) = configs::illegal(&config.name, value) {
             return refuse(reason);
         }
         configs.insert(Arc::from(&*config.name), Arc::from(&**value));
@@ -97,7 +95,7 @@ fn validate_configs(topic: &CreatableTopic) -> Result<BTreeMap<Arc<str>, Arc<str
     Ok(configs)
 }
 
-fn too_many() -> Refusal {
+pub(super) fn too_many() -> Refusal {
     (ResponseError::PolicyViolation, "Unable to perform excessively large batch operation.".to_owned())
 }
 
@@ -161,16 +159,9 @@ fn manual(turn: &Turn<'_>, topic: &CreatableTopic) -> Result<Vec<Vec<BrokerId>>,
     Ok(assignments)
 }
 
-fn validate_replicas(turn: &Turn<'_>, index: i32, replicas: &[BrokerId]) -> Result<(), String> {
-    if replicas.is_empty() {
-        return Err("The manual partition assignment includes an empty replica list.".to_owned());
-    }
-    if let Some(id) = replicas.iter().find(|id| turn.image().broker(**id).is_none()) {
-        return Err(format!("The manual partition assignment includes broker {id}, but no such broker is registered."));
-    }
-    if replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len() {
-        return Err(format!("The manual partition assignment of partition {index} names a broker more than once."));
-    }
+/// A manual assignment of a new partition.
+pub(super) fn validate_replicas(turn: &Turn<'_>, index: i32, replicas: &[BrokerId]) -> Result<(), String> {
+    replicas::validate(turn.image(), replicas)?;
     if !replicas.iter().any(|id| turn.image().is_active(*id)) {
         return Err(format!(
             "All brokers specified in the manual partition assignment for partition {index} are fenced or in \
@@ -198,7 +189,13 @@ fn write_topic(
             value: Some(Arc::clone(value)),
         });
     }
-    for (partition_id, replicas) in (0..).zip(assignments) {
+    write_partitions(turn, topic_id, 0, assignments);
+    topic_id
+}
+
+/// New partitions of a topic, numbered from `first`; whoever is alive is in sync, and the first of them leads.
+pub(super) fn write_partitions(turn: &mut Turn<'_>, topic_id: TopicId, first: i32, assignments: Vec<Vec<BrokerId>>) {
+    for (partition_id, replicas) in (first..).zip(assignments) {
         let isr: Vec<BrokerId> = replicas.iter().copied().filter(|id| turn.image().is_active(*id)).collect();
         turn.write(PartitionRecord {
             partition_id,
@@ -212,7 +209,6 @@ fn write_topic(
             ..PartitionRecord::default()
         });
     }
-    topic_id
 }
 
 fn new_topic_id(turn: &mut Turn<'_>) -> TopicId {

@@ -3,8 +3,10 @@
 use kafka_protocol::messages::broker_registration_request::Feature;
 use kafka_protocol::protocol::StrBytes;
 
+use super::alter_configs;
 use super::turn::Turn;
-use crate::wire::records::FeatureLevelRecord;
+use crate::controller::image::MIN_INSYNC_REPLICAS;
+use crate::wire::records::{ConfigRecord, FeatureLevelRecord};
 
 /// The feature that names the version of the metadata log.
 pub const METADATA_VERSION: &str = "metadata.version";
@@ -31,6 +33,13 @@ pub(super) fn bootstrap(turn: &mut Turn<'_>) {
     turn.write(FeatureLevelRecord { name: METADATA_VERSION.into(), feature_level: METADATA_VERSION_4_1 });
     if turn.config.eligible_leader_replicas {
         turn.write(FeatureLevelRecord { name: ELIGIBLE_LEADER_REPLICAS.into(), feature_level: 1 });
+        // Whoever counts eligible replicas must know the minimum that the whole cluster keeps.
+        turn.write(ConfigRecord {
+            resource_type: alter_configs::BROKER,
+            resource_name: "".into(),
+            name: MIN_INSYNC_REPLICAS.into(),
+            value: Some(turn.config.min_insync_replicas.to_string().into()),
+        });
     }
 }
 

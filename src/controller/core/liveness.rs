@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::change::Change;
+use super::change::{Change, Election};
 use super::turn::Turn;
 use crate::base::{BrokerEpoch, BrokerId, TopicId};
 use crate::controller::image::{Partition, Topic};
-use crate::wire::records::BrokerRegistrationChangeRecord;
+use crate::wire::records::{BrokerRegistrationChangeRecord, PartitionChangeRecord, UnregisterBrokerRecord};
 
 /// Who is to be seen otherwise than the image shows it yet.
 #[derive(Clone, Copy, Default)]
@@ -55,6 +55,21 @@ impl Turn<'_> {
         }
     }
 
+    /// Forgets a broker: it leaves every ISR and every leadership (`handleBrokerUnregistered`).
+    pub fn unregister(&mut self, id: BrokerId, broker_epoch: BrokerEpoch) {
+        self.update_partitions(View { leaving: Some(id), ..View::default() }, |p| p.isr.contains(&id));
+        self.write(UnregisterBrokerRecord { broker_id: id, broker_epoch });
+        self.sessions.end(id);
+    }
+
+    /// The topic's `min.insync.replicas`, or everybody's, may have fallen: an ISR that is large enough now needs no
+    /// eligible replicas beside it (KIP-966, `handleMinIsrConfigUpdate`).
+    pub fn min_insync_replicas_changed(&mut self, topic: Option<&str>) {
+        let concerned = |t: &Topic| topic.is_none_or(|name| *t.name == *name);
+        let changes = self.changes(View::default(), |t, p| concerned(t) && !p.elr.is_empty());
+        changes.into_iter().for_each(|record| self.write(record));
+    }
+
     /// True if `id` leads any partition.
     pub fn has_leaderships(&self, id: BrokerId) -> bool {
         self.image().topics().any(|t| t.partitions.iter().any(|p| p.leader == id))
@@ -62,9 +77,14 @@ impl Turn<'_> {
 
     /// Kafka's `generateLeaderAndIsrUpdates`, over all partitions that `concerned` picks.
     fn update_partitions(&mut self, view: View, concerned: impl Fn(&Partition) -> bool) {
+        let changes = self.changes(view, |_, p| concerned(p));
+        changes.into_iter().for_each(|record| self.write(record));
+    }
+
+    fn changes(&self, view: View, concerned: impl Fn(&Topic, &Partition) -> bool) -> Vec<PartitionChangeRecord> {
         let mut changes = Vec::new();
         for topic in self.image().topics() {
-            for (index, partition) in topic.indexed().filter(|(_, p)| concerned(p)) {
+            for (index, partition) in topic.indexed().filter(|(_, p)| concerned(topic, p)) {
                 let isr = partition.isr.iter().copied();
                 let isr = isr.filter(|id| Some(*id) != view.leaving && Some(*id) != view.lost).collect();
                 let mut change = self.change(topic, partition);
@@ -78,22 +98,23 @@ impl Turn<'_> {
                 changes.extend(change.build(topic.id, index, may_lead));
             }
         }
-        for record in changes {
-            self.write(record);
-        }
+        changes
     }
 
     /// A change of `partition` that wishes for nothing yet, under its topic's configuration.
     pub fn change<'p>(&self, topic: &Topic, partition: &'p Partition) -> Change<'p> {
         let (image, config) = (self.image(), self.config);
-        let factor = topic.replication_factor();
+        let unclean = image.unclean_leader_election(&topic.name, config.me, config.unclean_leader_election);
         Change {
             partition,
             isr: partition.isr.clone(),
+            replicas: partition.replicas.clone(),
+            removing: partition.removing_replicas.clone(),
+            adding: partition.adding_replicas.clone(),
             recovery: partition.recovery,
-            min_isr: image.min_insync_replicas(&topic.name, factor, config.min_insync_replicas),
+            min_isr: image.min_insync_replicas(&topic.name, config.me, usize::MAX, config.min_insync_replicas),
             elr_enabled: self.elr_enabled(),
-            unclean_allowed: image.unclean_leader_election(&topic.name, config.unclean_leader_election),
+            election: if unclean { Election::Unclean } else { Election::Online },
             lost: None,
         }
     }

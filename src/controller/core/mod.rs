@@ -7,31 +7,41 @@
 //!
 //! | file | rule |
 //! |---|---|
-//! | [`registration`], [`heartbeat`], [`sessions`] | the life of a broker |
+//! | [`registration`], [`heartbeat`], [`sessions`], [`unregister`] | the life of a broker |
 //! | [`liveness`] | what it does to the partitions |
 //! | [`change`] | elections and eligible leader replicas |
 //! | [`alter_partition`] | what a leader may propose |
-//! | [`create_topics`], [`delete_topics`], [`placement`], [`topic_names`], [`topic_configs`] | topics |
+//! | [`create_topics`], [`delete_topics`], [`create_partitions`], [`placement`], [`replicas`], [`topic_names`] | topics |
+//! | [`elect_leaders`], [`upkeep`] | elections that are asked for, and those whose time has come |
+//! | [`reassignment`], [`list_reassignments`] | moving partitions to other brokers |
+//! | [`alter_configs`] | dynamic configuration |
 //! | [`producer_ids`], [`features`] | ids and levels |
 //!
 //! Deliberately absent: metadata transactions, log directories, quotas and authorization.
 
+mod alter_configs;
 mod alter_partition;
 mod change;
+mod create_partitions;
 mod create_topics;
 mod delete_topics;
+mod elect_leaders;
 mod features;
 mod heartbeat;
+mod list_reassignments;
 mod liveness;
 mod placement;
 mod producer_ids;
+mod reassignment;
 mod refusal;
 mod registration;
+mod replicas;
 mod sessions;
-mod topic_configs;
 mod topic_names;
 mod turn;
 mod types;
+mod unregister;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
@@ -46,11 +56,12 @@ pub use types::{ControllerConfig, Input, Output, Request, Response, Token};
 
 use self::sessions::Sessions;
 use self::turn::Turn;
+use self::upkeep::Upkeep;
 use crate::base::marks::{Mark, mark};
 use crate::base::random::Stream;
 use crate::base::{LeaderEpoch, Now, Offset};
 use crate::controller::image::Image;
-use crate::wire::records::NoOpRecord;
+use crate::wire::records::{MetadataRecord, NoOpRecord};
 
 /// The controller, active or not.
 #[derive(Debug)]
@@ -73,6 +84,7 @@ struct Active {
     waiting: VecDeque<Waiting>,
     /// When the next no-op record is due, in monotonic nanoseconds.
     idle_until: Option<u64>,
+    upkeep: Upkeep,
 }
 
 #[derive(Debug)]
@@ -106,7 +118,10 @@ impl ControllerCore {
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         let active = self.active.as_ref()?;
-        [active.sessions.next_deadline(&active.image), active.idle_until].into_iter().flatten().min()
+        [active.sessions.next_deadline(&active.image), active.idle_until, active.upkeep.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Takes in what happened and appends to `out` what is to be done.
@@ -126,10 +141,12 @@ impl ControllerCore {
         let is_new_cluster = image.feature(METADATA_VERSION).is_none();
         let committed = image.next();
         let idle_until = self.idle_until(now);
-        self.active = Some(Active { epoch, image, sessions, committed, waiting: VecDeque::new(), idle_until });
+        let (waiting, upkeep) = (VecDeque::new(), Upkeep::default());
+        self.active = Some(Active { epoch, image, sessions, committed, waiting, idle_until, upkeep });
         if is_new_cluster {
             self.run(now, out, features::bootstrap);
         }
+        self.schedule_upkeep(now);
     }
 
     fn resign(&mut self, out: &mut Vec<Output>) {
@@ -174,6 +191,9 @@ impl ControllerCore {
         if idle.is_some_and(|until| until <= now.mono_ns) {
             self.run(now, out, |turn| turn.write(NoOpRecord {}));
         }
+        if self.active.as_ref().and_then(|a| a.upkeep.next_deadline()).is_some_and(|at| at <= now.mono_ns) {
+            self.run_upkeep(now, out);
+        }
     }
 
     /// Runs a rule and proposes what it wrote.
@@ -184,9 +204,14 @@ impl ControllerCore {
         let mut turn = Turn::new(now, &self.config, &mut self.random, &mut active.sessions, &mut active.image);
         let result = rule(&mut turn);
         let records = turn.into_records();
+        let moved =
+            records.iter().any(|r| matches!(r, MetadataRecord::PartitionChange(_) | MetadataRecord::Partition(_)));
         if !records.is_empty() {
             active.idle_until = idle_until;
             out.push(Output::Propose { epoch: active.epoch, base, records });
+        }
+        if moved {
+            self.schedule_upkeep(now);
         }
         result
     }
@@ -205,5 +230,14 @@ fn answer(turn: &mut Turn<'_>, request: &Request) -> Result<Response, ResponseEr
         Request::AllocateProducerIds(r) => Response::AllocateProducerIds(producer_ids::allocate(turn, r)?),
         Request::CreateTopics(r) => Response::CreateTopics(create_topics::create(turn, r)),
         Request::DeleteTopics(r) => Response::DeleteTopics(delete_topics::delete(turn, r)),
+        Request::CreatePartitions(r) => Response::CreatePartitions(create_partitions::create(turn, r)),
+        Request::ElectLeaders(r) => Response::ElectLeaders(elect_leaders::elect(turn, r)?),
+        Request::AlterConfigs(r) => Response::AlterConfigs(alter_configs::legacy(turn, r)),
+        Request::IncrementalAlterConfigs(r) => Response::IncrementalAlterConfigs(alter_configs::incremental(turn, r)),
+        Request::AlterPartitionReassignments(r) => Response::AlterPartitionReassignments(reassignment::alter(turn, r)),
+        Request::ListPartitionReassignments(r) => {
+            Response::ListPartitionReassignments(list_reassignments::list(turn.image(), r))
+        }
+        Request::UnregisterBroker(r) => Response::UnregisterBroker(unregister::unregister(turn, r)?),
     })
 }

@@ -4,8 +4,9 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{
-    AllocateProducerIdsResponse, AlterPartitionResponse, BrokerHeartbeatResponse, BrokerRegistrationResponse,
-    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    AllocateProducerIdsResponse, AlterPartitionReassignmentsResponse, AlterPartitionResponse, BrokerHeartbeatResponse,
+    BrokerRegistrationResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    ElectLeadersResponse, ListPartitionReassignmentsResponse, UnregisterBrokerResponse,
 };
 
 use super::types::{Request, Response};
@@ -24,6 +25,21 @@ impl Request {
             Self::AllocateProducerIds(_) => Response::AllocateProducerIds(producer_ids(code)),
             Self::CreateTopics(request) => Response::CreateTopics(create_topics(request, code)),
             Self::DeleteTopics(request) => Response::DeleteTopics(delete_topics(request, code)),
+            Self::CreatePartitions(request) => Response::CreatePartitions(admin::create_partitions(request, code)),
+            Self::ElectLeaders(request) => Response::ElectLeaders(admin::elect_leaders(request, code)),
+            Self::AlterConfigs(request) => Response::AlterConfigs(admin::alter_configs(request, code)),
+            Self::IncrementalAlterConfigs(request) => {
+                Response::IncrementalAlterConfigs(admin::incremental_alter_configs(request, code))
+            }
+            Self::AlterPartitionReassignments(_) => Response::AlterPartitionReassignments(
+                AlterPartitionReassignmentsResponse::default().with_error_code(code),
+            ),
+            Self::ListPartitionReassignments(_) => Response::ListPartitionReassignments(
+                ListPartitionReassignmentsResponse::default().with_error_code(code),
+            ),
+            Self::UnregisterBroker(_) => {
+                Response::UnregisterBroker(UnregisterBrokerResponse::default().with_error_code(code))
+            }
         }
     }
 }
@@ -46,6 +62,28 @@ impl Response {
                 let topics = response.responses.into_iter();
                 let topics = topics.map(|t| deletion(t.name, t.topic_id, code)).collect();
                 Self::DeleteTopics(DeleteTopicsResponse::default().with_responses(topics))
+            }
+            Self::CreatePartitions(mut response) => {
+                response.results.iter_mut().for_each(|r| r.error_code = code);
+                Self::CreatePartitions(response)
+            }
+            Self::AlterConfigs(mut response) => {
+                response.responses.iter_mut().for_each(|r| r.error_code = code);
+                Self::AlterConfigs(response)
+            }
+            Self::IncrementalAlterConfigs(mut response) => {
+                response.responses.iter_mut().for_each(|r| r.error_code = code);
+                Self::IncrementalAlterConfigs(response)
+            }
+            Self::ElectLeaders(_) => Self::ElectLeaders(ElectLeadersResponse::default().with_error_code(code)),
+            Self::AlterPartitionReassignments(_) => {
+                Self::AlterPartitionReassignments(AlterPartitionReassignmentsResponse::default().with_error_code(code))
+            }
+            Self::ListPartitionReassignments(_) => {
+                Self::ListPartitionReassignments(ListPartitionReassignmentsResponse::default().with_error_code(code))
+            }
+            Self::UnregisterBroker(_) => {
+                Self::UnregisterBroker(UnregisterBrokerResponse::default().with_error_code(code))
             }
         }
     }
@@ -80,4 +118,53 @@ fn delete_topics(request: &DeleteTopicsRequest, code: i16) -> DeleteTopicsRespon
     let named = request.topics.iter().map(|t| deletion(t.name.clone(), t.topic_id, code));
     let old = request.topic_names.iter().map(|name| deletion(Some(name.clone()), uuid::Uuid::nil(), code));
     DeleteTopicsResponse::default().with_responses(named.chain(old).collect())
+}
+
+/// Requests for topics and configurations that name each what they concern.
+mod admin {
+    use kafka_protocol::messages::alter_configs_response::AlterConfigsResourceResponse as LegacyAnswer;
+    use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
+    use kafka_protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
+    use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse as Answer;
+    use kafka_protocol::messages::{
+        AlterConfigsRequest, AlterConfigsResponse, CreatePartitionsRequest, CreatePartitionsResponse,
+        ElectLeadersRequest, ElectLeadersResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    };
+
+    pub fn create_partitions(request: &CreatePartitionsRequest, code: i16) -> CreatePartitionsResponse {
+        let topics = request.topics.iter();
+        let refuse = |name| CreatePartitionsTopicResult::default().with_name(name).with_error_code(code);
+        CreatePartitionsResponse::default().with_results(topics.map(|t| refuse(t.name.clone())).collect())
+    }
+
+    /// Version 0 has no error of its own, so each partition has it too.
+    pub fn elect_leaders(request: &ElectLeadersRequest, code: i16) -> ElectLeadersResponse {
+        let refused = request.topic_partitions.iter().flatten().map(|t| {
+            let partitions = t.partitions.iter();
+            let refuse = |id| PartitionResult::default().with_partition_id(id).with_error_code(code);
+            ReplicaElectionResult::default()
+                .with_topic(t.topic.clone())
+                .with_partition_result(partitions.map(|id| refuse(*id)).collect())
+        });
+        ElectLeadersResponse::default().with_error_code(code).with_replica_election_results(refused.collect())
+    }
+
+    pub fn alter_configs(request: &AlterConfigsRequest, code: i16) -> AlterConfigsResponse {
+        let refused = request.resources.iter().map(|r| {
+            let answer = LegacyAnswer::default().with_resource_type(r.resource_type);
+            answer.with_resource_name(r.resource_name.clone()).with_error_code(code)
+        });
+        AlterConfigsResponse::default().with_responses(refused.collect())
+    }
+
+    pub fn incremental_alter_configs(
+        request: &IncrementalAlterConfigsRequest,
+        code: i16,
+    ) -> IncrementalAlterConfigsResponse {
+        let refused = request.resources.iter().map(|r| {
+            let answer = Answer::default().with_resource_type(r.resource_type);
+            answer.with_resource_name(r.resource_name.clone()).with_error_code(code)
+        });
+        IncrementalAlterConfigsResponse::default().with_responses(refused.collect())
+    }
 }

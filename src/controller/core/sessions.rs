@@ -40,6 +40,10 @@ impl Sessions {
         let session = Session { contact_ns: now.mono_ns, metadata_offset: Offset::NONE, shutdown_offset: None };
         self.brokers.insert(id, session);
     }
+    /// A broker is no longer registered.
+    pub fn end(&mut self, id: BrokerId) {
+        self.brokers.remove(&id);
+    }
     /// A registered broker spoke.
     pub fn touch(&mut self, id: BrokerId, now: Now, metadata_offset: Offset) -> &mut Session {
         let session = self.brokers.get_mut(&id).expect("every registered broker has a session");

@@ -8,6 +8,9 @@ use crate::controller::image::{Changes, Image};
 use crate::wire::records::MetadataRecord;
 use kafka_protocol::ResponseError;
 
+/// An error and what to tell the user.
+pub(super) type Refusal = (ResponseError, String);
+
 /// What a rule may use. A record takes effect on the image as soon as it is written, so each rule sees what those
 /// before it in the same turn decided.
 pub(super) struct Turn<'a> {

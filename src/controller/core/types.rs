@@ -1,9 +1,13 @@
 //! The core's vocabulary: what it is told and what it wants done. Data only.
 
 use kafka_protocol::messages::{
-    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterPartitionRequest, AlterPartitionResponse,
-    BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse,
-    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsRequest, AlterConfigsResponse,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, AlterPartitionRequest,
+    AlterPartitionResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest,
+    BrokerRegistrationResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
+    CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListPartitionReassignmentsRequest,
+    ListPartitionReassignmentsResponse, UnregisterBrokerRequest, UnregisterBrokerResponse,
 };
 
 use crate::base::{BrokerId, LeaderEpoch, Offset};
@@ -25,6 +29,12 @@ pub struct ControllerConfig {
     pub min_insync_replicas: usize,
     /// `unclean.leader.election.enable` of topics that set none.
     pub unclean_leader_election: bool,
+    /// `leader.imbalance.check.interval.seconds`, in ms: how long a partition may be led by another than its preferred
+    /// replica before it is moved back; 0 if `auto.leader.rebalance.enable` is false.
+    pub leader_imbalance_check_interval_ms: u64,
+    /// `unclean.leader.election.interval.ms`: how long a partition is without a leader before an unclean election that
+    /// its topic allows is tried.
+    pub unclean_election_interval_ms: u64,
     /// Whether a new cluster starts with eligible leader replicas (KIP-966).
     pub eligible_leader_replicas: bool,
     /// `num.partitions`: of topics that are created with -1.
@@ -50,6 +60,20 @@ pub enum Request {
     CreateTopics(CreateTopicsRequest),
     /// Topics to remove, by name or id.
     DeleteTopics(DeleteTopicsRequest),
+    /// More partitions for topics.
+    CreatePartitions(CreatePartitionsRequest),
+    /// Leader elections that somebody wishes for.
+    ElectLeaders(ElectLeadersRequest),
+    /// Configurations to replace.
+    AlterConfigs(AlterConfigsRequest),
+    /// Configurations to change.
+    IncrementalAlterConfigs(IncrementalAlterConfigsRequest),
+    /// Partitions to move to other brokers.
+    AlterPartitionReassignments(AlterPartitionReassignmentsRequest),
+    /// Which partitions are being moved.
+    ListPartitionReassignments(ListPartitionReassignmentsRequest),
+    /// A broker to forget.
+    UnregisterBroker(UnregisterBrokerRequest),
     /// A block of producer ids for one broker.
     AllocateProducerIds(AllocateProducerIdsRequest),
 }
@@ -67,6 +91,20 @@ pub enum Response {
     CreateTopics(CreateTopicsResponse),
     /// To [`Request::DeleteTopics`].
     DeleteTopics(DeleteTopicsResponse),
+    /// To [`Request::CreatePartitions`].
+    CreatePartitions(CreatePartitionsResponse),
+    /// To [`Request::ElectLeaders`].
+    ElectLeaders(ElectLeadersResponse),
+    /// To [`Request::AlterConfigs`].
+    AlterConfigs(AlterConfigsResponse),
+    /// To [`Request::IncrementalAlterConfigs`].
+    IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
+    /// To [`Request::AlterPartitionReassignments`].
+    AlterPartitionReassignments(AlterPartitionReassignmentsResponse),
+    /// To [`Request::ListPartitionReassignments`].
+    ListPartitionReassignments(ListPartitionReassignmentsResponse),
+    /// To [`Request::UnregisterBroker`].
+    UnregisterBroker(UnregisterBrokerResponse),
     /// To [`Request::AllocateProducerIds`].
     AllocateProducerIds(AllocateProducerIdsResponse),
 }

@@ -1,4 +1,7 @@
 //! Dynamic configuration of topics and brokers, as the metadata log holds it.
+//!
+//! A topic's own entry comes first, then the entry of the broker that asks, then that of all brokers (Kafka's
+//! `KafkaConfigSchema`); whoever asks knows what stands in its file.
 
 use std::sync::Arc;
 
@@ -33,17 +36,32 @@ impl Image {
         if self.configs.is_empty() {
             return None;
         }
-        self.configs.get(&ConfigResource::Topic(Arc::clone(topic)))?.get(key).map(String::as_str)
+        self.entry(&ConfigResource::Topic(Arc::clone(topic)), key)
     }
-    /// A topic's `min.insync.replicas`, or `default`; never above its replication factor (KIP-966).
+    /// What holds for a broker: its own entry, else that of all brokers.
     #[must_use]
-    pub fn min_insync_replicas(&self, topic: &Arc<str>, replication_factor: usize, default: usize) -> usize {
-        let own = self.topic_config(topic, MIN_INSYNC_REPLICAS).and_then(|text| text.trim().parse().ok());
-        own.unwrap_or(default).min(replication_factor)
+    pub fn broker_config(&self, broker: BrokerId, key: &str) -> Option<&str> {
+        self.entry(&ConfigResource::Broker(broker), key).or_else(|| self.entry(&ConfigResource::ClusterDefault, key))
     }
-    /// A topic's `unclean.leader.election.enable`, or `default`.
+    /// What holds for a topic on `broker`: the topic's entry for `key`, else what holds there for `broker_key`.
     #[must_use]
-    pub fn unclean_leader_election(&self, topic: &Arc<str>, default: bool) -> bool {
-        self.topic_config(topic, UNCLEAN_LEADER_ELECTION).map_or(default, |text| text.trim() == "true")
+    pub fn effective_config(&self, topic: &Arc<str>, broker: BrokerId, key: &str, broker_key: &str) -> Option<&str> {
+        self.topic_config(topic, key).or_else(|| self.broker_config(broker, broker_key))
+    }
+    /// A topic's `min.insync.replicas` as `broker` sees it, or `default`; never above the number of replicas (KIP-966).
+    #[must_use]
+    pub fn min_insync_replicas(&self, topic: &Arc<str>, broker: BrokerId, replicas: usize, default: usize) -> usize {
+        let text = self.effective_config(topic, broker, MIN_INSYNC_REPLICAS, MIN_INSYNC_REPLICAS);
+        text.and_then(|text| text.trim().parse().ok()).unwrap_or(default).min(replicas)
+    }
+    /// A topic's `unclean.leader.election.enable` as `broker` sees it, or `default`.
+    #[must_use]
+    pub fn unclean_leader_election(&self, topic: &Arc<str>, broker: BrokerId, default: bool) -> bool {
+        let text = self.effective_config(topic, broker, UNCLEAN_LEADER_ELECTION, UNCLEAN_LEADER_ELECTION);
+        text.map_or(default, |text| text.trim() == "true")
+    }
+
+    fn entry(&self, resource: &ConfigResource, key: &str) -> Option<&str> {
+        self.configs.get(resource)?.get(key).map(String::as_str)
     }
 }

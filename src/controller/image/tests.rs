@@ -152,9 +152,9 @@ fn a_configuration_of_a_topic_never_asks_for_more_replicas_than_it_has() {
     };
     replay(&mut image, [topic("t", T), config.clone().into(), partition(0)]);
     let name: Arc<str> = "t".into();
-    assert_eq!(image.min_insync_replicas(&name, 2, 1), 2);
+    assert_eq!(image.min_insync_replicas(&name, BrokerId(0), 2, 1), 2);
     replay(&mut image, [ConfigRecord { value: None, ..config }.into()]);
-    assert_eq!(image.min_insync_replicas(&name, 2, 1), 1);
+    assert_eq!(image.min_insync_replicas(&name, BrokerId(0), 2, 1), 1);
 }
 
 #[test]

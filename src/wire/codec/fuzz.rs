@@ -5,7 +5,7 @@ use super::*;
 use crate::base::random::Stream;
 use crate::wire::api::{ListenerKind, table};
 use kafka_protocol::messages::*;
-use kafka_protocol::protocol::{Message, VersionRange};
+use kafka_protocol::protocol::{Message, Request, VersionRange};
 use std::fmt::Debug;
 
 /// One direction of one API.
@@ -78,6 +78,17 @@ cases! {
     DeleteRecords: DeleteRecordsRequest,
     OffsetForLeaderEpoch: OffsetForLeaderEpochRequest,
     InitProducerId: InitProducerIdRequest,
+    FindCoordinator: FindCoordinatorRequest,
+    JoinGroup: JoinGroupRequest,
+    SyncGroup: SyncGroupRequest,
+    Heartbeat: HeartbeatRequest,
+    LeaveGroup: LeaveGroupRequest,
+    OffsetCommit: OffsetCommitRequest,
+    OffsetFetch: OffsetFetchRequest,
+    DescribeGroups: DescribeGroupsRequest,
+    ListGroups: ListGroupsRequest,
+    DeleteGroups: DeleteGroupsRequest,
+    OffsetDelete: OffsetDeleteRequest,
     Vote: VoteRequest,
     BeginQuorumEpoch: BeginQuorumEpochRequest,
     EndQuorumEpoch: EndQuorumEpochRequest,
@@ -86,6 +97,16 @@ cases! {
     BrokerRegistration: BrokerRegistrationRequest,
     BrokerHeartbeat: BrokerHeartbeatRequest,
     AllocateProducerIds: AllocateProducerIdsRequest,
+    DescribeConfigs: DescribeConfigsRequest,
+    AlterConfigs: AlterConfigsRequest,
+    IncrementalAlterConfigs: IncrementalAlterConfigsRequest,
+    CreatePartitions: CreatePartitionsRequest,
+    ElectLeaders: ElectLeadersRequest,
+    AlterPartitionReassignments: AlterPartitionReassignmentsRequest,
+    ListPartitionReassignments: ListPartitionReassignmentsRequest,
+    DescribeCluster: DescribeClusterRequest,
+    UnregisterBroker: UnregisterBrokerRequest,
+    DescribeTopicPartitions: DescribeTopicPartitionsRequest,
 }
 
 /// Draws a message that follows a schema.
@@ -153,6 +174,14 @@ impl Draw<'_> {
             Kind::Values(of) => (0..self.count(4)).for_each(|_| self.value(of)),
             Kind::Structs(fields) => (0..self.count(4)).for_each(|_| self.fields(fields)),
             Kind::Struct(fields) => self.fields(fields),
+            Kind::Nullable(fields) => {
+                if self.random.chance(1, 2) {
+                    self.out.push(1);
+                    self.fields(fields);
+                } else {
+                    self.out.push(0xff);
+                }
+            }
         }
     }
     fn count(&mut self, below: u64) -> usize {

@@ -24,6 +24,8 @@ pub enum Kind {
     Structs(&'static [Field]),
     /// One structure.
     Struct(&'static [Field]),
+    /// One structure or none: a byte 1 stands before it, any other byte for none.
+    Nullable(&'static [Field]),
 }
 
 /// A field of a message and the versions that have it.
@@ -197,6 +199,10 @@ impl<'a> Walk<'a> {
                 (0..n).try_for_each(|_| self.fields(fields))
             }
             Kind::Struct(fields) => self.fields(fields),
+            Kind::Nullable(fields) => match self.take::<1>(name)? {
+                [1] => self.fields(fields),
+                _ => Some(()),
+            },
         }
     }
 

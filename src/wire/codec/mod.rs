@@ -2,10 +2,13 @@
 //!
 //! `kafka-protocol` believes what a frame claims: it reserves memory for an array before it has seen one element. So every
 //! body from a socket first passes [`guard::check`], which walks it along a schema and refuses claims that the frame does
-//! not cover. What passes can be decoded at a cost in proportion to its size.
+//! not cover. What passes can be decoded at a cost in proportion to its size. Produce and Fetch, which carry almost all
+//! traffic, have codecs of our own in [`lean`].
 //! Nothing here reads or writes a socket.
 
 pub mod guard;
+pub mod lean;
+mod rpc;
 pub mod schema;
 
 #[cfg(test)]
@@ -16,7 +19,8 @@ mod tests;
 use super::frame::PREFIX;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::ApiKey;
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
+pub use rpc::Rpc;
 
 /// Bytes that are no message, or a message that has no bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,9 +98,8 @@ pub fn split_request(mut frame: Bytes) -> Result<(RequestHeader, Bytes), CodecEr
 ///
 /// # Errors
 /// If the bytes are not a message of that API and version.
-pub fn decode_request<R: Request>(version: i16, body: &Bytes) -> Result<R, CodecError> {
-    guard::check(schema::request(R::KEY)?, version, body)?;
-    R::decode(&mut body.clone(), version).map_err(refused)
+pub fn decode_request<R: Rpc>(version: i16, body: &Bytes) -> Result<R, CodecError> {
+    R::take_request(version, body)
 }
 
 /// A response frame whose correlation id is read and whose body is not.
@@ -120,13 +123,13 @@ impl ResponseFrame {
     ///
     /// # Errors
     /// If the bytes are not a response of that API and version.
-    pub fn decode<R: Request>(self, version: i16) -> Result<R::Response, CodecError> {
+    pub fn decode<R: Rpc>(self, version: i16) -> Result<R::Answer, CodecError> {
         let mut body = self.rest;
-        if R::Response::header_version(version) >= 1 {
+        let (_, flexible) = R::flexible_headers(version);
+        if flexible {
             guard::skip_tags(&mut body)?;
         }
-        guard::check(schema::response(R::KEY)?, version, &body)?;
-        R::Response::decode(&mut body, version).map_err(refused)
+        R::take_answer(version, &body)
     }
 }
 
@@ -134,25 +137,37 @@ impl ResponseFrame {
 ///
 /// # Errors
 /// If a field is set that `version` does not have, or the frame would exceed 2 GiB.
-pub fn encode_request<R: Request>(
+pub fn encode_request<R: Rpc>(
     correlation_id: i32,
     client_id: &str,
     version: i16,
     request: &R,
 ) -> Result<Bytes, CodecError> {
-    let flexible = R::header_version(version) >= 2;
+    let (flexible, _) = R::flexible_headers(version);
     let id_len = i16::try_from(client_id.len()).map_err(|_| CodecError::TooLong(client_id.len()))?;
     let header = 2 + 2 + 4 + 2 + client_id.len() + usize::from(flexible);
-    frame(header, version, request, |buf| {
-        buf.put_i16(R::KEY);
-        buf.put_i16(version);
-        buf.put_i32(correlation_id);
-        buf.put_i16(id_len);
-        buf.put_slice(client_id.as_bytes());
-        if flexible {
-            buf.put_u8(0);
-        }
-    })
+    let mut buf = begin(header + request.request_size(version)?);
+    buf.put_i16(R::API);
+    buf.put_i16(version);
+    buf.put_i32(correlation_id);
+    buf.put_i16(id_len);
+    buf.put_slice(client_id.as_bytes());
+    if flexible {
+        buf.put_u8(0);
+    }
+    request.put_request(version, &mut buf)?;
+    finish(buf)
+}
+
+/// The answer to an `R` as a whole frame with its length prefix, in one allocation.
+///
+/// # Errors
+/// If a field is set that `version` does not have, or the frame would exceed 2 GiB.
+pub fn encode_answer<R: Rpc>(correlation_id: i32, version: i16, answer: &R::Answer) -> Result<Bytes, CodecError> {
+    let (_, flexible) = R::flexible_headers(version);
+    let mut buf = begin_response(correlation_id, flexible, R::answer_size(answer, version)?);
+    R::put_answer(answer, version, &mut buf)?;
+    finish(buf)
 }
 
 /// A whole response frame with its length prefix, in one allocation.
@@ -166,26 +181,28 @@ pub fn encode_response<M: Encodable + HeaderVersion>(
 ) -> Result<Bytes, CodecError> {
     // The header of an ApiVersions response is never flexible, so that a client that knows no version can read it (KIP-511).
     let flexible = M::header_version(version) >= 1;
-    frame(4 + usize::from(flexible), version, response, |buf| {
-        buf.put_i32(correlation_id);
-        if flexible {
-            buf.put_u8(0);
-        }
-    })
+    let mut buf = begin_response(correlation_id, flexible, response.compute_size(version).map_err(refused)?);
+    response.encode(&mut buf, version).map_err(refused)?;
+    finish(buf)
 }
 
-fn frame<M: Encodable>(
-    header: usize,
-    version: i16,
-    message: &M,
-    put_header: impl FnOnce(&mut BytesMut),
-) -> Result<Bytes, CodecError> {
-    // The size is an estimate of the codec's, good enough to allocate once; the prefix says what was written.
-    let estimate = header + message.compute_size(version).map_err(refused)?;
-    let mut buf = BytesMut::with_capacity(PREFIX + estimate);
+fn begin_response(correlation_id: i32, flexible: bool, body: usize) -> BytesMut {
+    let mut buf = begin(4 + usize::from(flexible) + body);
+    buf.put_i32(correlation_id);
+    if flexible {
+        buf.put_u8(0);
+    }
+    buf
+}
+
+/// Room for a frame. The size may be an estimate, good enough to allocate once; the prefix says what was written.
+fn begin(size: usize) -> BytesMut {
+    let mut buf = BytesMut::with_capacity(PREFIX + size);
     buf.put_i32(0);
-    put_header(&mut buf);
-    message.encode(&mut buf, version).map_err(refused)?;
+    buf
+}
+
+fn finish(mut buf: BytesMut) -> Result<Bytes, CodecError> {
     let len = buf.len() - PREFIX;
     let prefix = i32::try_from(len).map_err(|_| CodecError::TooLong(len))?;
     buf[..PREFIX].copy_from_slice(&prefix.to_be_bytes());

@@ -1,4 +1,4 @@
-//! What is written to the metadata log and beside it: byte for byte as Kafka writes it.
+//! What is written to the metadata log and beside it, and to the internal topics: byte for byte as Kafka writes it.
 //!
 //! `kafka-protocol` has no schemas for these records, so they are written down here, once, in tables ([`metadata`]).
 //! A record is framed by its frame version (1), its type and its version, three unsigned varints (Kafka's
@@ -6,6 +6,7 @@
 //! read every older one. What a record means is no business of this room.
 
 pub mod control;
+pub mod groups;
 pub mod metadata;
 pub mod quorum_state;
 mod wire;

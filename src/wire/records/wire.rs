@@ -94,7 +94,7 @@ pub(super) fn get_varint(input: &mut &[u8]) -> Result<u32, RecordError> {
     Err(RecordError::Varint)
 }
 
-fn take<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], RecordError> {
+pub(super) fn take<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], RecordError> {
     let (head, rest) = input.split_first_chunk::<N>().ok_or(RecordError::Truncated)?;
     *input = rest;
     Ok(*head)

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{self, ListOffsetsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
@@ -13,6 +12,7 @@ use crate::broker::probe::BatchMark;
 use crate::log::batch::{BatchError, batches};
 use crate::log::producers::ProducerBatch;
 use crate::replica::{BatchSpan, EpochEnd, FetchAnswer, Verdict};
+use crate::wire::codec::lean::PartitionData;
 use crate::wire::conn::RpcError;
 
 /// ListOffsets' timestamps for the two ends of a log.
@@ -32,7 +32,7 @@ impl Fetcher {
     /// Acts upon the answer for one partition. Fails only if the connection does.
     pub(super) async fn take_partition(&mut self, asked: &Asked, data: PartitionData) -> Result<(), RpcError> {
         let partition = &asked.followed.partition;
-        let records = data.records.unwrap_or_default();
+        let records = data.records;
         let received = match receive(&records) {
             Ok(received) => received,
             Err(error) => {
@@ -42,12 +42,12 @@ impl Fetcher {
             }
         };
         let diverging =
-            EpochEnd { epoch: LeaderEpoch(data.diverging_epoch.epoch), end: Offset(data.diverging_epoch.end_offset) };
+            data.diverging_epoch.map(|(epoch, end)| EpochEnd { epoch: LeaderEpoch(epoch), end: Offset(end) });
         let answer = FetchAnswer {
             error: ResponseError::try_from_code(data.error_code),
             high_watermark: Offset(data.high_watermark),
             log_start: Offset(data.log_start_offset),
-            diverging: (diverging.epoch != LeaderEpoch::NONE).then_some(diverging),
+            diverging: diverging.filter(|end| end.epoch != LeaderEpoch::NONE),
             batches: &received.spans,
         };
         let bytes = |taken: usize| records.slice(..received.ends[taken - 1]);

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
-use kafka_protocol::messages::{self, FetchRequest, FetchResponse};
-use kafka_protocol::protocol::Request;
+use kafka_protocol::protocol::StrBytes;
 
 use super::{FollowedPartition, Slots};
 use crate::base::{BrokerId, LeaderEpoch};
@@ -13,6 +11,8 @@ use crate::broker::partitions::shared::Shared;
 use crate::io::{clock, time};
 use crate::replica::FetchPosition;
 use crate::wire::api::own_version_of;
+use crate::wire::codec::Rpc;
+use crate::wire::codec::lean::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use crate::wire::conn::{RpcConn, RpcError};
 
 /// A partition and where it stands: what one fetch asked for it.
@@ -66,7 +66,7 @@ impl Fetcher {
         self.take(asked, response).await
     }
     /// Sends a request to the leader, over a new connection if need be.
-    pub async fn call<R: Request + Sync>(&mut self, request: &R) -> Result<R::Response, RpcError> {
+    pub async fn call<R: Rpc + Sync>(&mut self, request: &R) -> Result<R::Answer, RpcError> {
         let config = &self.shared.config;
         if self.conn.is_none() {
             let (host, port) = self.endpoint().ok_or_else(|| unreachable(self.leader))?;
@@ -86,31 +86,30 @@ impl Fetcher {
     }
     fn request(&self, asked: &[Asked]) -> FetchRequest {
         let config = &self.shared.config;
-        let me = ReplicaState::default()
-            .with_replica_id(messages::BrokerId(config.id.0))
-            .with_replica_epoch(self.shared.broker_epoch().0);
         let mut topics: Vec<FetchTopic> = Vec::new();
         for Asked { followed, at } in asked {
             let topic_id = followed.partition.topic_id;
             if topics.last().is_none_or(|t| t.topic_id != topic_id) {
-                topics.push(FetchTopic::default().with_topic_id(topic_id));
+                topics.push(FetchTopic { topic: StrBytes::new(), topic_id, partitions: Vec::new() });
             }
-            let partition = FetchPartition::default()
-                .with_partition(followed.partition.tp.partition)
-                .with_current_leader_epoch(at.leader_epoch.0)
-                .with_fetch_offset(at.offset.0)
-                .with_last_fetched_epoch(at.last_epoch.0)
-                .with_log_start_offset(at.log_start.0)
-                .with_partition_max_bytes(config.replica_fetch_max_bytes);
+            let partition = FetchPartition {
+                partition: followed.partition.tp.partition,
+                current_leader_epoch: at.leader_epoch.0,
+                fetch_offset: at.offset.0,
+                last_fetched_epoch: at.last_epoch.0,
+                log_start_offset: at.log_start.0,
+                partition_max_bytes: config.replica_fetch_max_bytes,
+            };
             topics.last_mut().expect("a topic was pushed").partitions.push(partition);
         }
-        FetchRequest::default()
-            .with_replica_state(me)
-            .with_max_wait_ms(i32::try_from(config.replica_fetch_wait_max_ms).unwrap_or(i32::MAX))
-            .with_min_bytes(config.replica_fetch_min_bytes)
-            .with_max_bytes(config.replica_fetch_response_max_bytes)
-            .with_session_epoch(-1)
-            .with_topics(topics)
+        FetchRequest {
+            replica_id: config.id.0,
+            replica_epoch: self.shared.broker_epoch().0,
+            max_wait_ms: i32::try_from(config.replica_fetch_wait_max_ms).unwrap_or(i32::MAX),
+            min_bytes: config.replica_fetch_min_bytes,
+            max_bytes: config.replica_fetch_response_max_bytes,
+            topics,
+        }
     }
     async fn take(&mut self, asked: &[Asked], response: FetchResponse) -> Result<(), RpcError> {
         if response.error_code != 0 {

@@ -49,6 +49,8 @@ pub fn config() -> ControllerConfig {
         max_idle_interval_ms: 500,
         min_insync_replicas: 2,
         unclean_leader_election: false,
+        leader_imbalance_check_interval_ms: 300_000,
+        unclean_election_interval_ms: 300_000,
         eligible_leader_replicas: true,
         num_partitions: 1,
         default_replication_factor: 3,

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kafka_protocol::ResponseError;
 use proptest::prelude::*;
 
 use super::cluster::{Cluster, b, config, named};
@@ -31,6 +32,12 @@ enum Step {
     Create(i16),
     /// The n-th topic is deleted.
     Delete(usize),
+    /// The first partition of the n-th topic is to move to the brokers of the mask, or back.
+    Reassign(usize, u8),
+    /// The n-th topic gets another `min.insync.replicas`.
+    Configure(usize, usize),
+    /// An election of the n-th topic's partition is asked for: preferred, or unclean.
+    Elect(usize, bool),
     /// Another controller takes over.
     Failover,
 }
@@ -46,6 +53,9 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..6usize, any::<u8>()).prop_map(|(n, mask)| Step::Propose(n, mask)),
         2 => (1..4i16).prop_map(Step::Create),
         1 => (0..4usize).prop_map(Step::Delete),
+        3 => (0..4usize, any::<u8>()).prop_map(|(n, mask)| Step::Reassign(n, mask)),
+        1 => (0..4usize, 1..4usize).prop_map(|(n, min)| Step::Configure(n, min)),
+        1 => (0..4usize, prop::bool::weighted(0.2)).prop_map(|(n, unclean)| Step::Elect(n, unclean)),
         1 => Just(Step::Failover),
     ]
 }
@@ -103,6 +113,13 @@ impl Life {
             Step::Propose(n, mask) => self.propose(n, mask),
             Step::Create(factor) => self.create(factor),
             Step::Delete(n) => self.delete(n),
+            Step::Reassign(n, mask) => self.reassign(n, mask),
+            Step::Configure(n, min) => self.configure(n, min),
+            Step::Elect(n, unclean) => {
+                if let Some(name) = self.topic(n) {
+                    let _ = self.cluster.elect(i8::from(unclean), &name);
+                }
+            }
             Step::Failover => {
                 self.cluster.resign();
                 self.cluster.lead();
@@ -185,7 +202,11 @@ impl Life {
         let isr: Vec<i32> = picked.map(|(_, id)| id.0).collect();
         let all_active = isr.iter().all(|id| self.cluster.image.is_active(b(*id)));
         let request = self.cluster.proposal(name, &isr);
-        assert_eq!(self.cluster.alter(request).is_ok(), all_active, "{isr:?} of {partition:?}");
+        let answer = self.cluster.alter(request);
+        // The end of a move may take the leadership from whoever proposed it.
+        let moving = partition.removing_replicas.contains(&b(leader));
+        let accepted = answer.is_ok() || moving && answer == Err(ResponseError::NewLeaderElected);
+        assert_eq!(accepted, all_active, "{isr:?} of {partition:?}");
     }
     fn create(&mut self, factor: i16) {
         self.topics += 1;
@@ -205,13 +226,33 @@ impl Life {
         assert!(self.cluster.image.topic(name).is_none());
     }
 
+    fn topic(&self, n: usize) -> Option<String> {
+        self.cluster.image.topics().nth(n).map(|t| t.name.to_string())
+    }
+    fn reassign(&mut self, n: usize, mask: u8) {
+        let Some(name) = self.topic(n) else { return };
+        let picked: Vec<i32> = (0..BROKERS).filter(|id| mask & (1 << id) != 0).collect();
+        if picked.is_empty() {
+            // Refused where it would need an unclean election, or where nothing moves.
+            let _ = self.cluster.reassign(&name, None);
+            return;
+        }
+        let known = picked.iter().all(|id| self.cluster.image.broker(b(*id)).is_some());
+        assert_eq!(self.cluster.reassign(&name, Some(&picked)).is_ok(), known, "{picked:?}");
+    }
+    fn configure(&mut self, n: usize, min: usize) {
+        let Some(name) = self.topic(n) else { return };
+        self.cluster.configure(2, &name, 0, "min.insync.replicas", Some(&min.to_string())).expect("it is legal");
+    }
+
     /// CTRL-STATE, at this moment and against the moment before.
     fn check(&mut self) {
         let image = self.cluster.core.image().expect("it is active").clone();
         assert_eq!(image, self.cluster.image, "all that is proposed is committed, so both images agree");
         for topic in image.topics() {
             for (index, partition) in topic.indexed() {
-                self.check_partition(&image, partition);
+                let min_isr = image.min_insync_replicas(&topic.name, b(0), partition.replicas.len(), MIN_ISR);
+                self.check_partition(&image, partition, min_isr);
                 if let Some(old) = self.before.partition_by_id(topic.id, index) {
                     check_epochs(old, partition);
                 }
@@ -219,8 +260,11 @@ impl Life {
         }
         self.before = image;
     }
-    fn check_partition(&self, image: &Image, p: &Partition) {
+    fn check_partition(&self, image: &Image, p: &Partition, min_isr: usize) {
         let replicas: BTreeSet<_> = p.replicas.iter().collect();
+        for moving in [&p.adding_replicas, &p.removing_replicas] {
+            assert!(moving.iter().all(|id| replicas.contains(id)), "what moves is no replica: {p:?}");
+        }
         let held: Vec<_> = p.isr.iter().chain(&p.elr).collect();
         let distinct: BTreeSet<_> = held.iter().copied().collect();
         assert_eq!(distinct.len(), held.len(), "ISR and ELR overlap: {p:?}");
@@ -233,7 +277,7 @@ impl Life {
         assert!(sole || p.isr.iter().all(|id| image.is_active(*id)), "inactive in the ISR: {p:?}");
         if self.elr {
             assert_eq!(p.has_leader(), !p.isr.is_empty(), "an ISR of live replicas has no leader: {p:?}");
-            let enough = p.isr.len() >= MIN_ISR.min(p.replicas.len());
+            let enough = p.isr.len() >= min_isr;
             assert!(!enough || p.elr.is_empty(), "the ISR is large enough: {p:?}");
         } else {
             assert!(!p.isr.is_empty() && p.elr.is_empty() && p.last_known_elr.is_empty(), "{p:?}");

@@ -1,5 +1,6 @@
 //! Tests of the controller core: situations, and random lives of a cluster against its invariants.
 
+mod admin;
 mod brokers;
 mod cluster;
 mod elections;

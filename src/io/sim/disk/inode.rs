@@ -198,16 +198,15 @@ impl Content {
         if !self.is_dirty() {
             return;
         }
-        let len = self.surviving_len(random);
-        let mut survivor = self.bytes.clone();
-        survivor.resize(self.bytes.len().max(self.durable_len));
-        for page in self.dirty_pages() {
-            self.resolve_page(page, &mut survivor, random);
+        let (len, before) = (self.surviving_len(random), self.bytes.len());
+        let pages = self.dirty_pages();
+        self.bytes.resize(before.max(self.durable_len));
+        for page in pages {
+            self.resolve_page(page, before, random);
         }
-        survivor.resize(len);
+        self.bytes.resize(len);
         self.space.used.fetch_add(len as u64, Ordering::Relaxed);
-        self.space.used.fetch_sub(self.bytes.len() as u64, Ordering::Relaxed);
-        self.bytes = survivor;
+        self.space.used.fetch_sub(before as u64, Ordering::Relaxed);
         self.durable_len = len;
         self.overwritten.clear();
     }
@@ -230,20 +229,21 @@ impl Content {
         pages.dedup();
         pages
     }
-    /// Puts old sectors over the new ones of `survivor` where the seed says so. Bytes that were cut off have no new version.
-    fn resolve_page(&self, page: usize, survivor: &mut Blob, random: &mut Draws) {
+    /// Puts old sectors over the new ones of a page where the seed says so. Bytes from `new_len` on were cut off and have no new
+    /// version.
+    fn resolve_page(&mut self, page: usize, new_len: usize, random: &mut Draws) {
         let start = page * PAGE;
-        let end = (start + PAGE).min(survivor.len());
-        let old: &[u8] = match self.overwritten.get(&page) {
+        let end = (start + PAGE).min(self.bytes.len());
+        let old: Box<[u8]> = match self.overwritten.remove(&page) {
             Some(old) => old,
-            None => self.bytes.within_chunk(start.min(self.durable_len), end.min(self.durable_len)),
+            None => self.bytes.within_chunk(start.min(self.durable_len), end.min(self.durable_len)).into(),
         };
         let fate = random.between(0, 2);
         for sector in (start..end).step_by(SECTOR) {
             let keeps_old = fate == 0 || (fate == 2 && random.chance(1, 2));
             let until = (sector + SECTOR).min(end);
-            let from = if keeps_old { sector } else { self.bytes.len().clamp(sector, until) };
-            for (at, byte) in (from..until).zip(survivor.within_chunk_mut(from, until)) {
+            let from = if keeps_old { sector } else { new_len.clamp(sector, until) };
+            for (at, byte) in (from..until).zip(self.bytes.within_chunk_mut(from, until)) {
                 *byte = old.get(at - start).copied().unwrap_or(0);
             }
         }

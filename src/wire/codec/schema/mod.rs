@@ -3,9 +3,11 @@
 //! The schemas hold for the versions that `kafka-protocol` reads. `codec/fuzz.rs` holds them against it: whatever a schema
 //! describes, in any version, the codec must read to the last byte.
 
+pub mod admin;
 pub mod client;
 pub mod controller;
 pub mod data;
+pub mod groups;
 pub mod quorum;
 
 use super::CodecError;
@@ -59,6 +61,17 @@ fn pair(key: i16) -> Result<(&'static Schema, &'static Schema), CodecError> {
             (&data::OFFSET_FOR_LEADER_EPOCH_REQUEST, &data::OFFSET_FOR_LEADER_EPOCH_RESPONSE)
         }
         ApiKey::InitProducerId => (&client::INIT_PRODUCER_ID_REQUEST, &client::INIT_PRODUCER_ID_RESPONSE),
+        ApiKey::FindCoordinator => (&groups::FIND_COORDINATOR_REQUEST, &groups::FIND_COORDINATOR_RESPONSE),
+        ApiKey::JoinGroup => (&groups::JOIN_GROUP_REQUEST, &groups::JOIN_GROUP_RESPONSE),
+        ApiKey::SyncGroup => (&groups::SYNC_GROUP_REQUEST, &groups::SYNC_GROUP_RESPONSE),
+        ApiKey::Heartbeat => (&groups::HEARTBEAT_REQUEST, &groups::HEARTBEAT_RESPONSE),
+        ApiKey::LeaveGroup => (&groups::LEAVE_GROUP_REQUEST, &groups::LEAVE_GROUP_RESPONSE),
+        ApiKey::OffsetCommit => (&groups::OFFSET_COMMIT_REQUEST, &groups::OFFSET_COMMIT_RESPONSE),
+        ApiKey::OffsetFetch => (&groups::OFFSET_FETCH_REQUEST, &groups::OFFSET_FETCH_RESPONSE),
+        ApiKey::DescribeGroups => (&groups::DESCRIBE_GROUPS_REQUEST, &groups::DESCRIBE_GROUPS_RESPONSE),
+        ApiKey::ListGroups => (&groups::LIST_GROUPS_REQUEST, &groups::LIST_GROUPS_RESPONSE),
+        ApiKey::DeleteGroups => (&groups::DELETE_GROUPS_REQUEST, &groups::DELETE_GROUPS_RESPONSE),
+        ApiKey::OffsetDelete => (&groups::OFFSET_DELETE_REQUEST, &groups::OFFSET_DELETE_RESPONSE),
         ApiKey::Vote => (&quorum::VOTE_REQUEST, &quorum::VOTE_RESPONSE),
         ApiKey::BeginQuorumEpoch => (&quorum::BEGIN_QUORUM_EPOCH_REQUEST, &quorum::BEGIN_QUORUM_EPOCH_RESPONSE),
         ApiKey::EndQuorumEpoch => (&quorum::END_QUORUM_EPOCH_REQUEST, &quorum::END_QUORUM_EPOCH_RESPONSE),
@@ -70,6 +83,24 @@ fn pair(key: i16) -> Result<(&'static Schema, &'static Schema), CodecError> {
         ApiKey::BrokerHeartbeat => (&controller::BROKER_HEARTBEAT_REQUEST, &controller::BROKER_HEARTBEAT_RESPONSE),
         ApiKey::AllocateProducerIds => {
             (&controller::ALLOCATE_PRODUCER_IDS_REQUEST, &controller::ALLOCATE_PRODUCER_IDS_RESPONSE)
+        }
+        ApiKey::DescribeConfigs => (&admin::DESCRIBE_CONFIGS_REQUEST, &admin::DESCRIBE_CONFIGS_RESPONSE),
+        ApiKey::AlterConfigs => (&admin::ALTER_CONFIGS_REQUEST, &admin::ALTER_CONFIGS_RESPONSE),
+        ApiKey::IncrementalAlterConfigs => {
+            (&admin::INCREMENTAL_ALTER_CONFIGS_REQUEST, &admin::INCREMENTAL_ALTER_CONFIGS_RESPONSE)
+        }
+        ApiKey::CreatePartitions => (&admin::CREATE_PARTITIONS_REQUEST, &admin::CREATE_PARTITIONS_RESPONSE),
+        ApiKey::ElectLeaders => (&admin::ELECT_LEADERS_REQUEST, &admin::ELECT_LEADERS_RESPONSE),
+        ApiKey::AlterPartitionReassignments => {
+            (&admin::ALTER_PARTITION_REASSIGNMENTS_REQUEST, &admin::ALTER_PARTITION_REASSIGNMENTS_RESPONSE)
+        }
+        ApiKey::ListPartitionReassignments => {
+            (&admin::LIST_PARTITION_REASSIGNMENTS_REQUEST, &admin::LIST_PARTITION_REASSIGNMENTS_RESPONSE)
+        }
+        ApiKey::DescribeCluster => (&admin::DESCRIBE_CLUSTER_REQUEST, &admin::DESCRIBE_CLUSTER_RESPONSE),
+        ApiKey::UnregisterBroker => (&admin::UNREGISTER_BROKER_REQUEST, &admin::UNREGISTER_BROKER_RESPONSE),
+        ApiKey::DescribeTopicPartitions => {
+            (&admin::DESCRIBE_TOPIC_PARTITIONS_REQUEST, &admin::DESCRIBE_TOPIC_PARTITIONS_RESPONSE)
         }
         _ => return Err(unknown),
     })

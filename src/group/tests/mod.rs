@@ -1,0 +1,5 @@
+//! Stories of one group, and schedules of members that join, leave, fall silent and die, with coordinators that come and go.
+
+mod schedules;
+mod stories;
+mod world;
