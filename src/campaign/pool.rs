@@ -285,6 +285,6 @@ mod tests {
             Ok(ControlFlow::Break(()))
         });
         played.expect("nothing fails");
-        assert!(count <= 4, "{count} jobs were played");
+        assert!((1..1_000).contains(&count), "{count} jobs of a million were played");
     }
 }

@@ -114,10 +114,10 @@ pub struct CheckArgs {
 /// Options of `swarm`.
 #[derive(Clone, Debug, Args)]
 pub struct SwarmArgs {
-    /// The mix of faults: calm, network, disk, clock, control-plane, replication or everything
-    #[arg(long, value_name = "NAME", default_value = "everything")]
+    /// calm, network, disk, clock, control-plane, replication or everything
+    #[arg(long, value_name = "NAME", default_value = "everything", hide_default_value = true)]
     pub profile: String,
-    /// The first N seeds, or every seed from A up to but not including B [default: 100]
+    /// The first N seeds, or those from A up to but without B [default: 100]
     #[arg(long, value_name = "N|A..B", value_parser = seed_count)]
     pub seeds: Option<Range<u64>>,
     /// Stop after so many minutes, and without --seeds only then
@@ -190,7 +190,7 @@ pub struct ShrinkArgs {
     /// Seconds of real time after which a run counts as hung
     #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub seed_timeout: u64,
-    /// The scenario file to write [default: beside the capsule, with .shrunk.json in place of .json]
+    /// The scenario file to write [default: beside the capsule, as .shrunk.json]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Print one JSON document and nothing else

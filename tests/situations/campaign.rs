@@ -209,10 +209,8 @@ fn two_shards_come_to_the_same_as_one_run() {
 fn a_seed_that_hangs_is_recorded_and_the_others_go_on() {
     let folder = Folder::new();
     let dir = folder.path("hung");
-    let mut parent = swarm(&dir, &["--seeds", "4", "--seed-timeout", "30", "--jobs", "1"])
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("it starts");
+    let mut parent =
+        swarm(&dir, &["--seeds", "4", "--seed-timeout", "30"]).stdout(Stdio::null()).spawn().expect("it starts");
     until("a worker", || !workers(&parent).is_empty());
     signal("STOP", &workers(&parent)[0]);
     let code = parent.wait().expect("its end").code();
