@@ -55,6 +55,7 @@ fn pair(key: i16) -> Result<(&'static Schema, &'static Schema), CodecError> {
         ApiKey::CreateTopics => (&client::CREATE_TOPICS_REQUEST, &client::CREATE_TOPICS_RESPONSE),
         ApiKey::DeleteTopics => (&client::DELETE_TOPICS_REQUEST, &client::DELETE_TOPICS_RESPONSE),
         ApiKey::InitProducerId => (&client::INIT_PRODUCER_ID_REQUEST, &client::INIT_PRODUCER_ID_RESPONSE),
+        ApiKey::FetchSnapshot => (&quorum::FETCH_SNAPSHOT_REQUEST, &quorum::FETCH_SNAPSHOT_RESPONSE),
         ApiKey::Vote => (&quorum::VOTE_REQUEST, &quorum::VOTE_RESPONSE),
         ApiKey::BeginQuorumEpoch => (&quorum::BEGIN_QUORUM_EPOCH_REQUEST, &quorum::BEGIN_QUORUM_EPOCH_RESPONSE),
         ApiKey::EndQuorumEpoch => (&quorum::END_QUORUM_EPOCH_REQUEST, &quorum::END_QUORUM_EPOCH_RESPONSE),
