@@ -65,12 +65,12 @@ impl RaftCore {
     pub(super) fn on_fetch_snapshot(&mut self, now: Now, token: Token, fetch: FetchSnapshot, out: &mut Vec<Output>) {
         let FetchSnapshot { replica, epoch, snapshot, position, max_bytes } = fetch;
         let size = self.snapshots.get(&snapshot).copied();
-        let checked = self.check_leader_request(replica, epoch).and_then(|()| match size {
-            None => Err(ResponseError::SnapshotNotFound),
-            Some(size) if position >= size => Err(ResponseError::PositionOutOfRange),
-            Some(_) => Ok(()),
-        });
-        let error = checked.err();
+        let error = match (self.check_leader_request(replica, epoch), size) {
+            (Err(error), _) => Some(error),
+            (Ok(()), None) => Some(ResponseError::SnapshotNotFound),
+            (Ok(()), Some(size)) if position >= size => Some(ResponseError::PositionOutOfRange),
+            (Ok(()), Some(_)) => None,
+        };
         if error.is_none() {
             self.heard_from(now, replica);
         }
