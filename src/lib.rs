@@ -17,7 +17,8 @@
 //! | 8 | [`scenario`] | the JSON a person writes: schema, validation, workloads |
 //! | 9 | [`report`] | text, JSON and pictures of a verdict |
 //! | 10 | [`trial`] | one run, determinism, verdict |
-//! | 11 | [`cli`] | one file per subcommand |
+//! | 11 | [`campaign`] | many runs: worker processes, results that survive, shrinking, the hunt |
+//! | 12 | [`cli`] | one file per subcommand |
 
 pub mod base;
 pub mod broker;
@@ -29,6 +30,8 @@ pub mod raft;
 pub mod replica;
 pub mod wire;
 
+#[cfg(madsim)]
+pub mod campaign;
 #[cfg(madsim)]
 pub mod check;
 pub mod cli;

@@ -17,6 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["scenario"],
     &["report"],
     &["trial"],
+    &["campaign"],
     &["cli"],
 ];
 
@@ -123,7 +124,7 @@ fn no_hash_order_in_the_deterministic_part() {
 fn clocks_threads_and_runtime_only_inside_io() {
     forbid(
         &["SystemTime::now", "Instant::now", "std::thread", "thread_rng", "rand::random"],
-        |p| matches!(room(p), "io" | "cli" | "trial" | "main"),
+        |p| matches!(room(p), "io" | "cli" | "campaign" | "trial" | "main"),
         "only io may read clocks, start threads or draw unseeded randomness",
     );
     forbid(
@@ -137,7 +138,7 @@ fn clocks_threads_and_runtime_only_inside_io() {
             "std::net::Tcp",
             "std::net::Udp",
         ],
-        |p| matches!(room(p), "io" | "cli" | "report" | "main") || is_test_file(p),
+        |p| matches!(room(p), "io" | "cli" | "campaign" | "report" | "main") || is_test_file(p),
         "only io may touch the runtime, files or sockets",
     );
 }

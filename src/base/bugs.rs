@@ -7,10 +7,10 @@ use std::cell::Cell;
 use std::str::FromStr;
 
 macro_rules! zoo {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $source:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal, $source:literal;)*) => {
         /// A bug that can be planted (`--plant NAME`).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Bug { $($(#[$doc])* $variant,)* }
+        pub enum Bug { $($(#[doc = $doc])* $variant,)* }
         impl Bug {
             /// Every bug, in the order of the catalogue.
             pub const ALL: &'static [Bug] = &[$(Bug::$variant,)*];
@@ -18,6 +18,11 @@ macro_rules! zoo {
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self { $(Bug::$variant => $name,)* }
+            }
+            /// What goes wrong, in a sentence or two.
+            #[must_use]
+            pub fn story(self) -> &'static str {
+                match self { $(Bug::$variant => concat!($($doc),*).trim_ascii(),)* }
             }
             /// Where the real bug is documented.
             #[must_use]

@@ -5,6 +5,7 @@
 pub mod bugs;
 pub mod ids;
 pub mod limits;
+pub mod marks;
 pub mod nearest;
 pub mod random;
 pub mod time;

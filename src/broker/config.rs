@@ -165,6 +165,14 @@ config! {
     log_segment_bytes: i64 = 1_073_741_824, "log.segment.bytes", 1_024 ..= MAX;
     /// Age after which a log segment is rolled, in ms.
     log_roll_ms: i64 = 604_800_000, "log.roll.ms", 1 ..= i64::MAX;
+    /// Age after which a log segment is deleted, in ms; -1 never.
+    log_retention_ms: i64 = 604_800_000, "log.retention.ms", -1 ..= i64::MAX;
+    /// Bytes of a log beyond which its oldest segments are deleted; -1 never.
+    log_retention_bytes: i64 = -1, "log.retention.bytes", -1 ..= i64::MAX;
+    /// How often logs are looked through for segments to delete, in ms.
+    log_retention_check_interval_ms: i64 = 300_000, "log.retention.check.interval.ms", 1 ..= i64::MAX;
+    /// How long the files of a deleted segment stay, in ms.
+    log_segment_delete_delay_ms: i64 = 60_000, "log.segment.delete.delay.ms", 0 ..= i64::MAX;
     /// Bytes between two entries of the offset index.
     log_index_interval_bytes: i64 = 4_096, "log.index.interval.bytes", 0 ..= MAX;
     /// The largest record batch that is accepted, in bytes.

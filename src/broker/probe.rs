@@ -113,6 +113,8 @@ pub enum Event {
     LogAppended { tp: TopicPartition, batches: Vec<BatchMark> },
     /// A replica's log was cut at `to`; `start` is its log start afterwards.
     LogTruncated { tp: TopicPartition, to: Offset, start: Offset },
+    /// A replica's log starts at `start` from now on: retention or DeleteRecords.
+    LogStart { tp: TopicPartition, start: Offset },
     /// The log of a replica was removed from this node.
     LogRemoved { tp: TopicPartition },
     /// This node leads the partition from now on.

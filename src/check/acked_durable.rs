@@ -50,9 +50,21 @@ impl AckedDurable {
 
     pub(super) fn audit(&mut self, audit: &Audit, ground: &Ground, promises: &Promises, out: &mut Findings) {
         let Some(acked) = self.acked.get(&audit.tp) else { return };
-        let read: BTreeMap<Offset, Option<Value>> = audit.records.iter().copied().collect();
         let partition = ground.partition(&audit.tp);
-        for (offset, (value, promise)) in acked.range(audit.start..) {
+        let told = partition.map_or(Offset::ZERO, |p| p.log_start);
+        if audit.start > told {
+            out.report(
+                "ACK",
+                Some("lost-write"),
+                format!(
+                    "{}: the log starts at {}, but no replica has moved its start beyond {told}",
+                    audit.tp, audit.start
+                ),
+            );
+        }
+        let read: BTreeMap<Offset, Option<Value>> = audit.records.iter().copied().collect();
+        // Below it records may be gone; the start that was told last counts, because it may move while the audit reads.
+        for (offset, (value, promise)) in acked.range(told..) {
             if read.get(offset) == Some(&Some(*value)) {
                 continue;
             }

@@ -1,7 +1,7 @@
 //! CR: what one consumer read at an offset, everybody reads there, for ever, and it is what was acknowledged there
 //! (KIP-966; Jepsen's inconsistent-offsets).
 //!
-//! No stricter: offsets that retention or compaction removed are not read again at all.
+//! No stricter: offsets that retention, DeleteRecords or compaction removed are not read again at all.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -1,11 +1,15 @@
 //! DENSE: offsets of a partition are dense and strictly increasing, and no value of an idempotent producer stands at
 //! two offsets (KIP-98; Jepsen's duplicate).
 //!
-//! No stricter: a reader that was positioned anew starts wherever it was told to; control records take offsets that
+//! No stricter: a reader that was positioned anew starts wherever it was told to; what lies below a log start that some
+//! replica has told may be gone (retention, DeleteRecords: `auto.offset.reset` then sends a reader to the log start);
+//! control records take offsets that
 //! no reader sees, so gaps are only judged where no transaction ever wrote, which is everywhere as yet.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
+use super::ground::Ground;
 use super::verdict::{Audit, Findings};
 use crate::base::{Offset, TopicPartition};
 use crate::world::history::{Op, Value};
@@ -16,14 +20,14 @@ pub(super) struct Dense {
 }
 
 impl Dense {
-    pub(super) fn client(&mut self, op: &Op, out: &mut Findings) {
+    pub(super) fn client(&mut self, op: &Op, ground: &Ground, out: &mut Findings) {
         match op {
             Op::Positioned { reader, tp, offset } => {
                 self.next.insert((*reader, tp.clone()), *offset);
             }
             Op::Read { reader, tp, offset, .. } => {
                 let next = self.next.entry((*reader, tp.clone())).or_insert(*offset);
-                if offset != next {
+                if offset != next && !gone(tp, *next..*offset, ground) {
                     let jepsen = if offset < next { "nonmonotonic-poll" } else { "poll-skip" };
                     out.report(
                         "DENSE",
@@ -36,11 +40,11 @@ impl Dense {
             _ => {}
         }
     }
-    pub(super) fn audit(&mut self, audit: &Audit, out: &mut Findings) {
+    pub(super) fn audit(&mut self, audit: &Audit, ground: &Ground, out: &mut Findings) {
         let mut expected = audit.start;
         let mut first: BTreeMap<Value, Offset> = BTreeMap::new();
         for (offset, value) in &audit.records {
-            if *offset != expected {
+            if *offset != expected && !gone(&audit.tp, expected..*offset, ground) {
                 out.report(
                     "DENSE",
                     None,
@@ -58,7 +62,7 @@ impl Dense {
                 );
             }
         }
-        if expected != audit.end && !audit.records.is_empty() {
+        if expected < audit.end && !audit.records.is_empty() {
             out.report(
                 "DENSE",
                 None,
@@ -66,4 +70,9 @@ impl Dense {
             );
         }
     }
+}
+
+/// True if records may be missing from all of `skipped`.
+fn gone(tp: &TopicPartition, skipped: Range<Offset>, ground: &Ground) -> bool {
+    skipped.start < skipped.end && ground.partition(tp).is_some_and(|p| skipped.end <= p.log_start)
 }

@@ -36,15 +36,13 @@ impl Replica {
     pub fn end(&self) -> Offset {
         self.batches.last().map_or(self.start, |b| b.next)
     }
-    /// The batch that starts at `offset`.
-    #[must_use]
-    pub fn batch_at(&self, offset: Offset) -> Option<&BatchMark> {
-        batch_at(&self.batches, offset)
-    }
     /// Moves the known agreement with the committed log forward as far as it goes.
     fn advance_agreement(&mut self, committed: &[BatchMark]) {
         self.agreed = self.agreed.max(self.start);
-        while let (Some(theirs), Some(ours)) = (batch_at(committed, self.agreed), self.batch_at(self.agreed)) {
+        // A log start may cut through a batch: what is left of it counts with the whole batch.
+        while let (Some(theirs), Some(ours)) =
+            (batch_over(committed, self.agreed), batch_over(&self.batches, self.agreed))
+        {
             if ours != theirs {
                 break;
             }
@@ -55,8 +53,13 @@ impl Replica {
         let keep = self.batches.partition_point(|b| b.next <= to);
         self.batches.truncate(keep);
         self.start = start;
-        self.batches.retain(|b| b.base >= start);
+        self.batches.retain(|b| b.next > start);
         self.agreed = self.agreed.min(to).max(start);
+    }
+    fn start_at(&mut self, start: Offset) {
+        self.start = start;
+        self.batches.retain(|b| b.next > start);
+        self.agreed = self.agreed.max(start);
     }
     fn load(&mut self, start: Offset, high_watermark: Offset, batches: &[BatchMark]) {
         let before = self.end();
@@ -89,6 +92,8 @@ pub struct Partition {
     pub true_hw: Offset,
     /// The largest high watermark that anyone who led has exposed.
     pub exposed_hw: Offset,
+    /// The largest log start that any replica has told: below it records may be gone, by retention or DeleteRecords.
+    pub log_start: Offset,
     /// Unclean elections so far; each one restarts the loss-related properties from the new leader's log.
     pub unclean_elections: usize,
     /// All replicas that were ever seen.
@@ -140,14 +145,12 @@ impl Partition {
     }
 }
 
-/// The batch that starts at `offset`; it is nearly always the last one or not there yet.
-fn batch_at(batches: &[BatchMark], offset: Offset) -> Option<&BatchMark> {
+/// The batch that holds `offset`; it is nearly always the last one or not there yet.
+fn batch_over(batches: &[BatchMark], offset: Offset) -> Option<&BatchMark> {
+    let holds = |b: &&BatchMark| b.base <= offset && offset < b.next;
     match batches.last() {
-        Some(last) if last.base > offset => {
-            let i = batches.partition_point(|b| b.base < offset);
-            Some(&batches[i]).filter(|b| b.base == offset)
-        }
-        last => last.filter(|b| b.base == offset),
+        Some(last) if last.base > offset => batches.get(batches.partition_point(|b| b.next <= offset)).filter(holds),
+        last => last.filter(holds),
     }
 }
 
@@ -223,6 +226,7 @@ impl Ground {
             Event::LogLoaded { tp, .. }
             | Event::LogAppended { tp, .. }
             | Event::LogTruncated { tp, .. }
+            | Event::LogStart { tp, .. }
             | Event::LeaderStarted { tp, .. }
             | Event::FollowerStarted { tp, .. }
             | Event::HighWatermark { tp, .. } => tp,
@@ -234,6 +238,7 @@ impl Ground {
             Event::LogLoaded { start, high_watermark, batches, .. } => replica.load(*start, *high_watermark, batches),
             Event::LogAppended { batches, .. } => replica.batches.extend_from_slice(batches),
             Event::LogTruncated { to, start, .. } => replica.truncate(*to, *start),
+            Event::LogStart { start, .. } => replica.start_at(*start),
             Event::LeaderStarted { epoch, high_watermark, .. } => {
                 replica.leading = Some(*epoch);
                 replica.high_watermark = *high_watermark;
@@ -242,6 +247,7 @@ impl Ground {
             Event::HighWatermark { high_watermark, .. } => replica.high_watermark = *high_watermark,
             _ => {}
         }
+        partition.log_start = partition.log_start.max(replica.start);
         replica.advance_agreement(&partition.committed);
         if let Event::HighWatermark { leading: true, epoch, high_watermark, .. } = event {
             partition.expose(node, *epoch, *high_watermark);

@@ -11,7 +11,7 @@ use crate::broker::probe::Event;
 /// The first offset below `bound` where two logs hold different batches.
 fn first_difference(a: &Replica, b: &Replica, bound: Offset) -> Option<Offset> {
     let start = a.start.max(b.start);
-    let from = |r: &Replica| r.batches.partition_point(|x| x.base < start);
+    let from = |r: &Replica| r.batches.partition_point(|x| x.next <= start);
     let below = |x: &&crate::broker::probe::BatchMark| x.next <= bound;
     let left = a.batches[from(a)..].iter().take_while(below);
     let right = b.batches[from(b)..].iter().take_while(below);

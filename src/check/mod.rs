@@ -106,7 +106,7 @@ impl Court {
         self.phantom.client(op, &mut self.findings);
         self.acked.client(op, &self.ground, &mut self.findings);
         self.consistent.client(op, &mut self.findings);
-        self.dense.client(op, &mut self.findings);
+        self.dense.client(op, &self.ground, &mut self.findings);
     }
     /// A node's process ended; with `storage_fault`, its unsynced data may be gone too (a power cut).
     pub fn node_down(&mut self, node: BrokerId, storage_fault: bool) {
@@ -124,7 +124,7 @@ impl Court {
         self.findings.at_ns = at_ns;
         self.acked.audit(audit, &self.ground, &self.promises, &mut self.findings);
         self.consistent.audit(audit, &mut self.findings);
-        self.dense.audit(audit, &mut self.findings);
+        self.dense.audit(audit, &self.ground, &mut self.findings);
         self.order.audit(audit, &mut self.findings);
         self.phantom.audit(audit, &mut self.findings);
     }

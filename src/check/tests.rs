@@ -268,6 +268,48 @@ fn dense_names_a_value_at_two_offsets() {
 }
 
 #[test]
+fn a_reader_may_skip_only_what_lies_below_a_log_start() {
+    let log_start = |start| Event::LogStart { tp: tp(), start: Offset(start) };
+    let mut s = Story::healthy();
+    s.client(sent(0)).client(sent(1)).client(acked(0, 0)).client(acked(1, 1)).client(read(0, 0, 0));
+    s.client(Op::Positioned { reader: 1, tp: tp(), offset: Offset(0) }).tell(1, log_start(1)).client(read(1, 1, 1));
+    s.accepts();
+    let audit = Audit {
+        tp: tp(),
+        start: Offset(1),
+        end: Offset(2),
+        leader: BrokerId(1),
+        records: vec![(Offset(1), Some(value(1)))],
+    };
+    s.court.audit(0, &audit);
+    s.accepts();
+    assert_eq!(s.court.findings().lost, 0);
+    let mut s = Story::healthy();
+    s.client(sent(1)).client(acked(1, 1)).court.audit(0, &audit);
+    s.violates("ACK");
+}
+
+#[test]
+fn hw_names_a_log_start_beyond_the_high_watermark() {
+    let mut s = Story::healthy();
+    s.append(1, mark(2, 1, 102));
+    s.tell(1, Event::LogStart { tp: tp(), start: Offset(3) }).violates("HW");
+}
+
+#[test]
+fn a_log_start_inside_a_batch_leaves_a_replica_complete() {
+    let wide = BatchMark { base: Offset(0), next: Offset(4), epoch: LeaderEpoch(1), crc: 9 };
+    let mut s = Story::new();
+    for node in 1..=3 {
+        s.load(node, &[wide]);
+    }
+    s.elect(10, 1, 1, &[1, 2, 3]).lead(1, 1, 0).expose(1, 1, 4);
+    s.tell(1, Event::LogStart { tp: tp(), start: Offset(2) });
+    let loaded = Event::LogLoaded { tp: tp(), start: Offset(2), high_watermark: Offset(4), batches: vec![wide] };
+    s.tell(1, loaded).elect(11, 1, 2, &[1, 2, 3]).lead(1, 2, 4).accepts();
+}
+
+#[test]
 fn order_names_values_that_overtook_each_other_but_not_gaps() {
     let mut s = Story::healthy();
     s.client(sent(0)).client(sent(2)).audit(&[(0, Some(value(0))), (1, Some(value(2)))], 2).accepts();

@@ -5,6 +5,8 @@
 
 pub mod args;
 #[cfg(madsim)]
+mod bugs;
+#[cfg(madsim)]
 mod check;
 #[cfg(madsim)]
 mod diverge;
@@ -15,11 +17,17 @@ mod output;
 #[cfg(madsim)]
 mod pool;
 #[cfg(madsim)]
+mod replay;
+#[cfg(madsim)]
 mod run;
 #[cfg(not(madsim))]
 pub mod serve;
 #[cfg(madsim)]
+mod shrink;
+#[cfg(madsim)]
 mod summary;
+#[cfg(madsim)]
+mod swarm;
 
 #[cfg(all(test, madsim))]
 mod tests;
@@ -93,6 +101,11 @@ fn dispatch(command: &Command, parts: &Parts, streams: &mut Streams<'_>) -> io::
     match command {
         Command::Run(args) => run::run(args, parts.runner, streams),
         Command::Check(args) => check::check(args, streams),
+        Command::Swarm(args) => swarm::swarm(args, streams),
+        Command::Worker => crate::campaign::worker::serve(parts.runner).map(|()| 0),
+        Command::Shrink(args) => shrink::shrink(args, streams),
+        Command::Bugs(args) => bugs::bugs(args, streams),
+        Command::Replay(args) => replay::replay(args, parts, streams),
         Command::Diverge(args) => diverge::diverge(args, streams),
         Command::Schema(_) => output::document(streams, &crate::scenario::schema::schema()).map(|()| 0),
         Command::Serve(_) => other_build(streams, "serve", "real", "make serve"),
@@ -105,6 +118,11 @@ fn dispatch(command: &Command, parts: &Parts, streams: &mut Streams<'_>) -> io::
         Command::Serve(args) => return (parts.serve)(args, streams),
         Command::Run(_) => "run",
         Command::Check(_) => "check",
+        Command::Swarm(_) => "swarm",
+        Command::Worker => "worker",
+        Command::Shrink(_) => "shrink",
+        Command::Bugs(_) => "bugs",
+        Command::Replay(_) => "replay",
         Command::Diverge(_) => "diverge",
         Command::Schema(_) => "schema",
     };

@@ -17,3 +17,12 @@ pub(super) fn refuse(streams: &mut Streams<'_>, complaint: &str) -> io::Result<u
     writeln!(streams.err, "{complaint}")?;
     Ok(WRONG)
 }
+
+/// A word as a shell takes it.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

@@ -5,12 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use crate::report::{Outcome, Verdict};
+use crate::campaign::worker;
+use crate::report::Verdict;
 use crate::scenario::Scenario;
 use crate::trial::{RunOptions, Runner};
-
-/// Bytes of stack for a trial.
-const STACK: usize = 16 << 20;
 
 /// One trial to run.
 pub(super) struct Job<'a> {
@@ -36,7 +34,7 @@ pub(super) fn run<E>(
             let (next, send) = (&next, send.clone());
             scope.spawn(move || {
                 while let Some((i, job)) = take(next, jobs) {
-                    if send.send((i, alone(job, runner))).is_err() {
+                    if send.send((i, worker::alone(job.scenario, job.seed, &job.options, runner))).is_err() {
                         break;
                     }
                 }
@@ -62,27 +60,4 @@ pub(super) fn run<E>(
 fn take<'j, 'a>(next: &AtomicUsize, jobs: &'j [Job<'a>]) -> Option<(usize, &'j Job<'a>)> {
     let i = next.fetch_add(1, Ordering::Relaxed);
     jobs.get(i).map(|job| (i, job))
-}
-
-/// Runs one job on a thread of its own; a panic that leaves the trial is a verdict too.
-fn alone(job: &Job<'_>, runner: Runner) -> Verdict {
-    let outcome = thread::scope(|scope| {
-        let thread = thread::Builder::new().name(format!("{}-{}", job.scenario.name, job.seed)).stack_size(STACK);
-        match thread.spawn_scoped(scope, || runner(job.scenario, job.seed, &job.options)) {
-            Ok(handle) => handle.join().map_err(|panic| words(panic.as_ref())),
-            Err(error) => Err(format!("no thread for the trial: {error}")),
-        }
-    });
-    outcome.unwrap_or_else(|reason| {
-        let mut verdict = Verdict::new(&job.scenario.name, job.seed);
-        verdict.outcome = Outcome::Panicked;
-        verdict.reason = reason;
-        verdict.reproduce.clone_from(&job.options.reproduce);
-        verdict
-    })
-}
-
-fn words(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a panic without words").to_owned()
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::args::RunArgs;
 use super::inputs::Input;
+use super::output::quoted;
 use super::pool::{self, Job};
 use super::summary::Summary;
 use super::{Streams, inputs, output};
@@ -62,7 +63,7 @@ fn seeds(args: &RunArgs) -> Range<u64> {
     }
 }
 
-fn processors() -> usize {
+pub(super) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
@@ -78,6 +79,7 @@ fn jobs<'a>(args: &RunArgs, inputs: &'a [Input], seeds: &Range<u64>) -> Vec<Job<
                 check_determinism: args.check_determinism,
                 out: Some(folder(args.out.as_deref(), single, &input.scenario.name, seed)),
                 out_on_failure_only: many_seeds && args.out.is_none(),
+                step_limit: None,
                 verbose: args.verbose,
                 reproduce: reproduce(args, &input.path, seed),
             };
@@ -103,14 +105,6 @@ fn reproduce(args: &RunArgs, path: &Path, seed: u64) -> String {
         words.push("--check-determinism".into());
     }
     words.join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Prints verdicts as they come in and sums them up.

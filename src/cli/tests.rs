@@ -139,6 +139,16 @@ fn a_wrong_option_ends_with_two_and_names_the_nearest_right_one() {
         (&["run", HEALTHY, "--config", "min.insync.replica=2"], "did you mean \"min.insync.replicas\"?"),
         (&["run", HEALTHY, "--config", "min.insync.replicas=two"], "is not a whole number"),
         (&["run", HEALTHY, "--config", "min.insync.replicas"], "is not KEY=VALUE"),
+        (&["swarm", "--profile", "everthing"], "did you mean \"everything\"?"),
+        (&["swarm", "--seeds", "0"], "no seeds at all"),
+        (&["swarm", "--shard", "5/4"], "is no shard"),
+        (&["swarm", "--config", "min.insync.replica=2"], "did you mean \"min.insync.replicas\"?"),
+        (&["swarm", "--minutes", "0"], "is not a number of minutes"),
+        (&["swarm", "--merge", "no-such-folder"], "no-such-folder"),
+        (&["bugs", "hunt", "ack-befor-isr"], "ack-before-isr"),
+        (&["shrink", "no-such-capsule.json"], "no-such-capsule.json: cannot be read"),
+        (&["replay", "no-such-capsule.json"], "no-such-capsule.json: cannot be read"),
+        (&["replay", HEALTHY], "no capsule"),
         (&["rum", HEALTHY], "'run'"),
         (&["run"], "SCENARIO"),
         (&["run", "no-such-file.json"], "no-such-file.json"),
@@ -209,7 +219,7 @@ fn diverge_says_when_two_runs_are_the_same() {
 
 #[test]
 fn every_command_helps_with_an_example() {
-    for command in ["run", "check", "diverge", "schema", "serve"] {
+    for command in ["run", "swarm", "replay", "shrink", "bugs", "check", "diverge", "schema", "serve"] {
         let said = ktrial(&[command, "--help"]);
         assert_eq!(said.code, 0);
         assert!(said.out.contains("Example") && said.out.contains(&format!("ktrial {command}")), "{}", said.out);

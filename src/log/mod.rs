@@ -17,6 +17,7 @@ mod positions;
 pub mod producers;
 mod reader;
 pub mod recovery;
+pub mod retention;
 mod segment;
 pub mod state;
 pub mod store;
@@ -25,7 +26,7 @@ mod tests;
 mod walk;
 pub mod writer;
 
-pub use config::LogConfig;
+pub use config::{LogConfig, Ratio};
 pub use info::BatchInfo;
 pub use reader::{LogReader, SegmentInfo};
 pub use segment::TimestampAndOffset;

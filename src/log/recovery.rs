@@ -21,6 +21,7 @@ use super::segment::{Segment, stem};
 use super::state::LogState;
 use super::store::LogStore;
 use super::walk::walk;
+use crate::base::marks::{Mark, mark};
 use crate::base::{LeaderEpoch, Offset, TopicId};
 use crate::io::disk::Disk;
 
@@ -184,6 +185,7 @@ impl Load<'_> {
         })
         .await?;
         if !walked.whole {
+            mark(Mark::TornTailCut);
             tracing::warn!(dir = self.dir, segment = base.0, at = walked.end, size, "cut the tail of a segment");
             file.truncate(walked.end).await?;
             file.sync().await?;

@@ -16,6 +16,7 @@ use super::info::BatchInfo;
 use super::reader::{LogReader, Shared};
 use super::segment::{Segment, stem};
 use crate::base::Offset;
+use crate::base::marks::{Mark, mark};
 use crate::io::disk::Disk;
 
 /// See the module.
@@ -31,6 +32,8 @@ pub struct LogStore {
     unsynced: usize,
     /// Files came or went since the directory was synced.
     dir_changed: bool,
+    /// Files under their last name, which may be removed.
+    doomed: Vec<String>,
 }
 
 impl LogStore {
@@ -40,7 +43,7 @@ impl LogStore {
         let end = active.with(|p| p.next());
         let unsynced = segments.len() - 1;
         let shared = Arc::new(Shared::new(segments.clone()));
-        Self { disk, dir, config, segments, shared, end, unsynced, dir_changed: false }
+        Self { disk, dir, config, segments, shared, end, unsynced, dir_changed: false, doomed: Vec::new() }
     }
     /// A reader of this log.
     #[must_use]
@@ -129,6 +132,7 @@ impl LogStore {
         self.segments.push(Arc::new(fresh));
         self.publish();
         full.with(|p| p.seal());
+        mark(Mark::SegmentRolled);
         Ok(())
     }
 
@@ -196,7 +200,11 @@ impl LogStore {
         self.sync_dir().await
     }
 
-    /// Deletes the segments that hold nothing at or above `start`; the active one stays. Returns how many went.
+    /// Lets go of the segments that hold nothing at or above `start`; the active one stays. Their files are renamed,
+    /// and removed by [`LogStore::remove_doomed`]. Returns how many went.
+    ///
+    /// The oldest goes first, and is gone for good before the next one goes: recovery takes a segment that is missing
+    /// in the middle for the end of the log.
     ///
     /// # Errors
     /// Those of the disk.
@@ -207,12 +215,43 @@ impl LogStore {
         self.unsynced = self.unsynced.saturating_sub(count);
         if count > 0 {
             self.publish();
-            self.dir_changed = true;
         }
         for segment in &gone {
-            self.delete_files(segment.base).await?;
+            self.doom(segment.base).await?;
         }
         Ok(count)
+    }
+
+    /// Gives a segment's files their last name, durably.
+    async fn doom(&mut self, base: Offset) -> io::Result<()> {
+        for suffix in ["log", "index", "timeindex"] {
+            let path = format!("{}/{}.{suffix}", self.dir, stem(base));
+            if self.disk.exists(&path).await? {
+                let last = format!("{path}.deleted");
+                self.disk.rename(&path, &last).await?;
+                self.doomed.push(last);
+            }
+        }
+        self.sync_dir().await
+    }
+
+    /// Removes the files that were let go of (`file.delete.delay.ms` later).
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn remove_doomed(&mut self) -> io::Result<()> {
+        for path in std::mem::take(&mut self.doomed) {
+            if self.disk.exists(&path).await? {
+                self.disk.remove(&path).await?;
+                self.dir_changed = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Obeys other settings from the next append on.
+    pub fn configure(&mut self, config: LogConfig) {
+        self.config = config;
     }
 
     async fn delete_files(&self, base: Offset) -> io::Result<()> {

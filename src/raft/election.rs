@@ -7,6 +7,7 @@ use super::core::RaftCore;
 use super::message::{ElectionState, Output, Request};
 use super::roles::{Candidate, Follower, Resigned, Role, RoleKind, Tally};
 use super::snapshots::no_records;
+use crate::base::marks::{Mark, mark};
 use crate::base::time::NANOS_PER_MS;
 use crate::base::{BrokerId, LeaderEpoch, Now, Offset};
 
@@ -55,6 +56,9 @@ impl RaftCore {
         }
         let up_to_date = (last_epoch, end) >= (self.last_epoch(), self.log.log_end());
         let granted = self.would_vote_for(candidate, up_to_date, pre_vote);
+        if pre_vote && !granted {
+            mark(Mark::PreVoteRefused);
+        }
         if granted && !pre_vote && self.election.voted.is_none() {
             self.vote_for(now, candidate, out);
         }
@@ -167,9 +171,12 @@ impl RaftCore {
             },
             // Neither is a slow disk under a snapshot a reason to leave the leader.
             Role::Follower(f) if due(f.fetch_deadline) && !self.is_finishing_download() => {
-                self.become_prospective(now, out)
+                self.become_prospective(now, out);
             }
-            Role::Leader(l) if due(l.check_quorum_at) && self.config.voters.len() > 1 => self.resign(now, out),
+            Role::Leader(l) if due(l.check_quorum_at) && self.config.voters.len() > 1 => {
+                mark(Mark::CheckQuorumResigned);
+                self.resign(now, out);
+            }
             // In the epoch that it led it must never again be a candidate, nor vote for another.
             Role::Resigned(r) if due(r.deadline) => self.become_unattached(now, self.election.epoch.next(), out),
             _ => {}

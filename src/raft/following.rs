@@ -4,6 +4,7 @@ use super::core::RaftCore;
 use super::message::{Batch, Output, Request, SnapshotId};
 use super::roles::Role;
 use crate::base::bugs::{Bug, planted};
+use crate::base::marks::{Mark, mark};
 use crate::base::{BrokerId, LeaderEpoch, Now, Offset};
 
 impl RaftCore {
@@ -77,6 +78,7 @@ impl RaftCore {
         follower.fetch_deadline = now.after_ms(self.config.fetch_timeout_ms);
         follower.has_fetched = true;
         if let Some((epoch, end)) = diverging {
+            mark(Mark::QuorumTruncated);
             if !self.truncate_to_agreement(epoch, end, out) {
                 self.peers.back_off(peer, now);
             }

@@ -230,9 +230,16 @@ impl ReplicaCore {
     }
     /// The largest epoch up to `epoch` and where it ends (OffsetForLeaderEpoch); the asker's own idea of the current
     /// leadership is checked first.
+    ///
+    /// None for an epoch beyond the latest, as for none: nobody can say yet where it ends
+    /// (`LeaderEpochFileCache.endOffsetFor`).
+    ///
+    /// # Errors
+    /// As [`Self::check_leading`].
     pub fn epoch_end(&self, current: LeaderEpoch, epoch: LeaderEpoch) -> Result<Option<EpochEnd>, ResponseError> {
         self.check_leading(current)?;
-        Ok(self.end_of_epoch(epoch))
+        let known = epoch != LeaderEpoch::NONE && epoch <= self.log.last_epoch();
+        Ok(if known { self.end_of_epoch(epoch) } else { None })
     }
     /// An epoch below all that the log still knows is taken to end where the first known one starts: its records are
     /// gone, and a replica that had them may go on from there (`LeaderEpochFileCache.endOffsetFor`).

@@ -4,6 +4,7 @@ use kafka_protocol::ResponseError;
 
 use super::core::{ReplicaCore, RoleState};
 use super::types::{BatchSpan, EpochEnd, FetchAnswer, FetchPosition, Output, Verdict};
+use crate::base::marks::{Mark, mark};
 use crate::base::{BrokerId, LeaderEpoch, Offset};
 
 impl ReplicaCore {
@@ -34,6 +35,7 @@ impl ReplicaCore {
             Some(_) => return Verdict::BackOff,
         }
         if let Some(leader_end) = answer.diverging {
+            mark(Mark::TruncatedOnDivergence);
             self.truncate(self.truncation_point(leader_end), out);
             return Verdict::Proceed { batches: 0 };
         }

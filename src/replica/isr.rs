@@ -75,6 +75,7 @@ impl ReplicaCore {
     /// half of it. The high watermark is looked at too: a caught-up stranger that it waited for may have fallen behind.
     pub fn scan_isr(&mut self, ctx: &Ctx, out: &mut Vec<Output>) {
         self.advance_high_watermark(ctx, out);
+        self.note_log_starts(ctx, out);
         let RoleState::Leader(leader) = &self.role else { return };
         if leader.isr.asked.is_some() {
             return;

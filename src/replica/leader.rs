@@ -5,8 +5,8 @@ use kafka_protocol::ResponseError;
 use super::core::{ReplicaCore, RoleState};
 use super::isr::Isr;
 use super::progress::FollowerProgress;
-use super::types::{Acks, Admission, Appending, Ctx, Output, PartitionState, ReplicaConfig};
-use crate::base::{BrokerId, Offset};
+use super::types::{Acks, Admission, Appending, Ctx, Output, PartitionState, ProduceToken, ReplicaConfig};
+use crate::base::{BrokerId, LeaderEpoch, Offset};
 use crate::log::producers::{ProducerBatch, Verdict};
 
 /// What a replica needs only while it leads.
@@ -128,6 +128,38 @@ impl ReplicaCore {
         match &self.role {
             RoleState::Leader(leader) => leader.isr.committed_members(),
             _ => &[],
+        }
+    }
+    /// DeleteRecords: moves the log start to `offset`, or to the high watermark if it is -1. Returns where it is to be
+    /// on every live replica (`Partition.deleteRecordsOnLeader`).
+    ///
+    /// # Errors
+    /// NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR; OFFSET_OUT_OF_RANGE for a negative offset and for one beyond the
+    /// high watermark.
+    pub fn delete_records(&mut self, offset: Offset, out: &mut Vec<Output>) -> Result<Offset, ResponseError> {
+        self.check_leading(LeaderEpoch::NONE)?;
+        let wanted = if offset == Offset::NONE { self.high_watermark } else { offset };
+        if wanted < Offset::ZERO || wanted > self.high_watermark {
+            return Err(ResponseError::OffsetOutOfRange);
+        }
+        self.advance_log_start(wanted, out);
+        Ok(wanted)
+    }
+    /// A DeleteRecords waits until the log of every live replica starts at `need` or above. Answered at once if there
+    /// is nothing to wait for.
+    pub fn await_log_starts(&mut self, ctx: &Ctx, token: ProduceToken, need: Offset, out: &mut Vec<Output>) {
+        if !self.is_leader() {
+            out.push(Output::ProduceDone { token, result: Err(ResponseError::NotLeaderOrFollower) });
+            return;
+        }
+        self.purgatory.await_log_starts(token, need);
+        self.note_log_starts(ctx, out);
+    }
+    pub(super) fn note_log_starts(&mut self, ctx: &Ctx, out: &mut Vec<Output>) {
+        if self.purgatory.awaits_log_starts()
+            && let Some(low) = self.low_watermark(ctx)
+        {
+            self.purgatory.log_starts(low, out);
         }
     }
     /// The offset that DeleteRecords reports: the lowest log start among the replicas that can be reached.

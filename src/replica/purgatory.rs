@@ -14,6 +14,8 @@ pub struct Purgatory {
     appends: VecDeque<(Offset, ProduceToken)>,
     /// Ordered by offset, except that retries of appended batches may lie lower.
     commits: VecDeque<(Offset, ProduceToken)>,
+    /// DeleteRecords: ordered by the log start that all live replicas are to reach.
+    deletes: VecDeque<(Offset, ProduceToken)>,
     fetches: Vec<(FetchToken, FetchBound)>,
 }
 
@@ -26,6 +28,19 @@ impl Purgatory {
         };
         let at = queue.partition_point(|(n, _)| *n <= need);
         queue.insert(at, (need, token));
+    }
+    /// A DeleteRecords waits until every live replica's log starts at `need` or above.
+    pub fn await_log_starts(&mut self, token: ProduceToken, need: Offset) {
+        let at = self.deletes.partition_point(|(n, _)| *n <= need);
+        self.deletes.insert(at, (need, token));
+    }
+    /// True if a DeleteRecords waits.
+    pub fn awaits_log_starts(&self) -> bool {
+        !self.deletes.is_empty()
+    }
+    /// The log of every live replica starts at `low_watermark` or above.
+    pub fn log_starts(&mut self, low_watermark: Offset, out: &mut Vec<Output>) {
+        complete(&mut self.deletes, low_watermark, Ok(()), out);
     }
     /// A fetch waits until the end that `bound` names moves.
     pub fn watch(&mut self, token: FetchToken, bound: FetchBound) {
@@ -43,7 +58,7 @@ impl Purgatory {
     }
     /// Answers every produce with `result` and wakes every fetch: the partition's role has changed.
     pub fn flush(&mut self, result: ProduceResult, out: &mut Vec<Output>) {
-        let produces = self.appends.drain(..).chain(self.commits.drain(..));
+        let produces = self.appends.drain(..).chain(self.commits.drain(..)).chain(self.deletes.drain(..));
         out.extend(produces.map(|(_, token)| Output::ProduceDone { token, result }));
         self.wake_fetches(out);
     }
@@ -53,10 +68,13 @@ impl Purgatory {
     }
     /// A produce waits no longer. Returns false if it has been answered already.
     pub fn cancel(&mut self, token: ProduceToken) -> bool {
-        let before = self.appends.len() + self.commits.len();
-        self.appends.retain(|(_, t)| *t != token);
-        self.commits.retain(|(_, t)| *t != token);
-        before != self.appends.len() + self.commits.len()
+        let mut found = false;
+        for queue in [&mut self.appends, &mut self.commits, &mut self.deletes] {
+            let before = queue.len();
+            queue.retain(|(_, t)| *t != token);
+            found |= queue.len() != before;
+        }
+        found
     }
     /// A fetch watches no longer.
     pub fn unwatch(&mut self, token: FetchToken) {

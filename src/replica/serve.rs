@@ -74,6 +74,7 @@ impl ReplicaCore {
         if before != fetch.offset {
             self.advance_high_watermark(ctx, out);
         }
+        self.note_log_starts(ctx, out);
     }
     /// A consumer's fetch: up to the high watermark.
     ///

@@ -28,6 +28,14 @@ pub fn write_run<T: Serialize, H: Serialize>(
     write_whole(&dir.join("history.jsonl"), |out| lines(out, history))
 }
 
+/// Writes a text file, whole or not at all.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn write_text(path: &Path, text: &str) -> io::Result<()> {
+    write_whole(path, |out| out.write_all(text.as_bytes()))
+}
+
 /// Writes a file beside its place, then moves it there, so that nobody ever sees half of it.
 ///
 /// # Errors

@@ -81,6 +81,9 @@ pub struct Verdict {
     pub events: Vec<Event>,
     /// What the scenario expected.
     pub expectations: Vec<Expectation>,
+    /// How often each coverage mark was reached.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub marks: BTreeMap<String, u64>,
     /// The command that runs this again.
     pub reproduce: String,
 }
@@ -110,6 +113,7 @@ impl Verdict {
             outages: Vec::new(),
             events: Vec::new(),
             expectations: Vec::new(),
+            marks: BTreeMap::new(),
             reproduce: String::new(),
         }
     }

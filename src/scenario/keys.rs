@@ -43,6 +43,12 @@ pub static SCENARIO: Shape = shape(
         or("clients", list(&Kind::Object(&CLIENT)), "[]", "Who writes and who reads."),
         or("duration", Kind::Time, "\"60s\"", "Length of the chaos phase; afterwards everything is healed."),
         or("faults", list(&Kind::Object(&FAULT)), "[]", "What happens to the cluster, in any order."),
+        or(
+            "keep-budget",
+            Kind::Bool,
+            "false",
+            "Power cuts and crashes that would exceed what the configuration promises to survive are left out.",
+        ),
         or("expect", Kind::Object(&EXPECT), "{}", "What the run must show."),
     ],
 );

@@ -4,11 +4,13 @@
 //! from these tables. [`model`] is the explicit scenario that a run takes and a capsule keeps. Nothing here runs
 //! anything or knows a simulated world.
 
+pub mod budget;
 pub mod config;
 mod json;
 pub mod keys;
 pub mod model;
 mod problem;
+pub mod random;
 mod read;
 pub mod schema;
 pub mod shape;

@@ -37,6 +37,9 @@ pub struct Scenario {
     /// What happens to the cluster, in any order of time.
     #[serde(default)]
     pub faults: Vec<Fault>,
+    /// True if what would exceed the fault budget is left out at run time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub keep_budget: bool,
     /// What the run must show.
     #[serde(default)]
     pub expect: Expect,

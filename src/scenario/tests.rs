@@ -70,7 +70,7 @@ fn an_unknown_key_is_named_with_its_place_and_the_nearest_one() {
     assert_eq!(
         spoiled("\"story\"", "\"plot\""),
         "bad.json:3:3: unknown key \"plot\" in the scenario; there is name, story, cluster, topics, clients, duration, \
-         faults, expect"
+         faults, keep-budget, expect"
     );
     assert_eq!(
         refused(r#"{"name": "n", "faults": [{"at": "1s", "powercut": {"broker": 1}}]}"#),

@@ -2,16 +2,15 @@
 
 use super::witness::Witness;
 use crate::base::BrokerId;
+use crate::scenario::budget::Loss;
 use crate::scenario::model::{Action, Cut, Target};
 use crate::world::cluster::Cluster;
 
 /// Does what `action` says, and tells the witness before it does.
 pub(super) async fn apply(cluster: &Cluster, witness: &Witness, action: &Action) {
     match action {
-        Action::PowerCut(target) => each(cluster, witness, target, "loses power", |id| cluster.power_cut(id)),
-        Action::Crash(target) => each(cluster, witness, target, "crashes", |id| {
-            cluster.crash(id);
-        }),
+        Action::PowerCut(target) => end(cluster, witness, target, Loss::Unsynced),
+        Action::Crash(target) => end(cluster, witness, target, Loss::Process),
         Action::Stop(target) => each(cluster, witness, target, "is asked to stop", |id| cluster.stop(id)),
         Action::Pause(target) => each(cluster, witness, target, "is paused", |id| cluster.pause(id)),
         Action::Resume(target) => each(cluster, witness, target, "resumes", |id| cluster.resume(id)),
@@ -23,6 +22,25 @@ pub(super) async fn apply(cluster: &Cluster, witness: &Witness, action: &Action)
         Action::Heal(_) => {
             witness.note("all links heal".to_owned());
             cluster.heal_all();
+        }
+    }
+}
+
+/// Ends processes in no orderly way, as far as the fault budget allows.
+fn end(cluster: &Cluster, witness: &Witness, target: &Target, loss: Loss) {
+    for id in resolve(cluster, witness, target) {
+        if !witness.may_end(id, loss) {
+            continue;
+        }
+        match loss {
+            Loss::Unsynced => {
+                witness.fault(format!("broker {id} loses power"));
+                cluster.power_cut(id);
+            }
+            Loss::Process => {
+                witness.fault(format!("broker {id} crashes"));
+                cluster.crash(id);
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::run::Testimony;
 use crate::base::TopicPartition;
-use crate::io::sim::{Panic, Run};
+use crate::io::sim::{Panic, Run, WATCHDOG};
 use crate::report::availability::{self, WriteEnd, WriteSample};
 use crate::report::expectations;
 use crate::report::verdict::{Event, Outcome, Verdict, Violation};
@@ -21,6 +21,9 @@ pub struct Papers {
 }
 
 /// Judges a run.
+///
+/// # Panics
+/// If the run ended and something of it lives on: a long campaign would run out of memory.
 pub(super) fn judge(scenario: &Scenario, seed: u64, run: Run<Testimony>) -> (Verdict, Papers) {
     let mut verdict = Verdict::new(&scenario.name, seed);
     verdict.simulated_ms = scenario.duration.0;
@@ -28,6 +31,7 @@ pub(super) fn judge(scenario: &Scenario, seed: u64, run: Run<Testimony>) -> (Ver
     verdict.digest = run.stats.digest.to_string();
     match run.outcome {
         Ok(testimony) => {
+            assert_eq!(run.stats.left_behind, 0, "files, connections or timers outlived the run");
             let history = weigh(scenario, testimony, &mut verdict);
             (verdict, Papers { history })
         }
@@ -39,12 +43,14 @@ pub(super) fn judge(scenario: &Scenario, seed: u64, run: Run<Testimony>) -> (Ver
 }
 
 fn panicked(panic: &Panic, verdict: &mut Verdict) {
-    verdict.outcome = Outcome::Panicked;
+    let hung = panic.task == WATCHDOG;
+    verdict.outcome = if hung { Outcome::NotLive } else { Outcome::Panicked };
     verdict.reason = format!("{panic} (at {} ms of the run)", panic.time_ns / MS);
 }
 
 fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> Vec<Entry> {
-    let Testimony { findings, timeline, history, not_live } = testimony;
+    let Testimony { findings, timeline, history, not_live, marks } = testimony;
+    verdict.marks = marks.into_iter().map(|(mark, hits)| (mark.name().to_owned(), hits)).collect();
     count(&history, verdict);
     verdict.permitted_loss = findings.permitted.len() as u64;
     verdict.lost = findings.lost as u64 - verdict.permitted_loss;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::witness::Witness;
 use super::{audit, faults, liveness, plan};
 use crate::base::bugs::{self, Bug};
+use crate::base::marks::{self, Mark};
 use crate::base::{BrokerId, Now, TopicPartition};
 use crate::check::Findings;
 use crate::client::admin::Admin;
@@ -33,18 +34,21 @@ pub(super) struct Testimony {
     pub(super) history: Vec<Entry>,
     /// Why the cluster did not form or converge, if it did not.
     pub(super) not_live: Option<String>,
+    /// How often each coverage mark was reached.
+    pub(super) marks: Vec<(Mark, u64)>,
 }
 
 /// Runs a scenario inside a world.
 pub(super) async fn run(world: World, scenario: Arc<Scenario>, planted: Vec<Bug>) -> Testimony {
     bugs::plant(&planted);
-    let witness = Arc::new(Witness::new(&world, plan::promises(&scenario)));
+    drop(marks::take());
+    let witness = Arc::new(Witness::new(&world, plan::promises(&scenario), &scenario));
     let watcher: Watcher = witness.clone();
     let cluster = Cluster::new(&world, &plan::cluster(&scenario), watcher.clone());
     let trial = Trial { scenario, cluster, witness: witness.clone(), watcher };
     let not_live = trial.run().await.err();
     let (findings, timeline, history) = witness.take();
-    Testimony { findings, timeline, history, not_live }
+    Testimony { findings, timeline, history, not_live, marks: marks::take() }
 }
 
 struct Trial {

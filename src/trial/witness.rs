@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
+use super::budget::Windows;
 use super::timeline::Timeline;
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::broker::probe::{Event, Observer, PartitionFacts, RaftRole};
 use crate::check::verdict::Audit;
 use crate::check::{Court, Findings, Promises};
 use crate::io::sim::World;
+use crate::scenario::Scenario;
+use crate::scenario::budget::Loss;
 use crate::world::Watch;
 use crate::world::history::{Entry, Op};
 
@@ -34,6 +37,8 @@ struct Told {
     controllers: BTreeMap<BrokerId, LeaderEpoch>,
     fenced: BTreeMap<BrokerId, bool>,
     applied: BTreeMap<BrokerId, Offset>,
+    /// The fault budget, if the scenario keeps to it.
+    windows: Option<Windows>,
 }
 
 /// Listens to everything; shared by all nodes, clients and the trial.
@@ -45,7 +50,7 @@ pub struct Witness {
 impl Witness {
     /// A witness that has heard nothing.
     #[must_use]
-    pub fn new(world: &World, promises: Promises) -> Self {
+    pub fn new(world: &World, promises: Promises, scenario: &Scenario) -> Self {
         let told = Told {
             court: Court::new(promises),
             timeline: Timeline::default(),
@@ -56,6 +61,7 @@ impl Witness {
             controllers: BTreeMap::new(),
             fenced: BTreeMap::new(),
             applied: BTreeMap::new(),
+            windows: Windows::of(scenario),
         };
         Self { world: world.clone(), told: Mutex::new(told) }
     }
@@ -63,6 +69,7 @@ impl Witness {
     pub fn begin(&self) {
         let mut told = self.told.lock();
         told.began_ns = self.world.now_ns();
+        self.world.set_origin();
         told.timeline.clear();
     }
     /// Nanoseconds since the chaos phase began; 0 before that.
@@ -76,6 +83,20 @@ impl Witness {
     pub fn fault(&self, text: String) {
         let at = self.now_ns();
         self.told.lock().timeline.fault(at, text);
+    }
+    /// Whether the fault budget allows that `broker` ends so now; if it does, it counts as done. What is left out is
+    /// told.
+    pub(super) fn may_end(&self, broker: BrokerId, loss: Loss) -> bool {
+        let refused = {
+            let Told { windows, court, .. } = &mut *self.told.lock();
+            let Some(windows) = windows else { return true };
+            windows.open(broker, loss, court.ground()).err()
+        };
+        if let Some(tp) = &refused {
+            let what = if loss == Loss::Unsynced { "power cut" } else { "crash" };
+            self.note(format!("{what} of broker {broker} left out: {tp} might not survive it (fault budget)"));
+        }
+        refused.is_none()
     }
     /// Something worth telling that is no fault.
     pub fn note(&self, text: String) {
@@ -164,7 +185,13 @@ impl Told {
             Event::MetadataApplied { next } => {
                 self.applied.insert(node, *next);
             }
-            Event::BrokerRegistered { broker, .. } | Event::BrokerFenced { broker } => {
+            Event::BrokerRegistered { broker, epoch } => {
+                self.fenced.insert(*broker, true);
+                if let Some(windows) = &mut self.windows {
+                    windows.registered(*broker, *epoch);
+                }
+            }
+            Event::BrokerFenced { broker } => {
                 self.fenced.insert(*broker, true);
             }
             Event::BrokerUnfenced { broker } => {

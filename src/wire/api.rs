@@ -50,7 +50,9 @@ const BROKER: &[Api] = &[
     api(ApiKey::ApiVersions, /*   */ 0, 4, 4),
     api(ApiKey::CreateTopics, /*  */ 2, 7, 7),
     api(ApiKey::DeleteTopics, /*  */ 1, 6, 6),
+    api(ApiKey::DeleteRecords, /* */ 0, 2, 2),
     api(ApiKey::InitProducerId, /**/ 0, 5, 5),
+    api(ApiKey::OffsetForLeaderEpoch, 2, 4, 4),
 ];
 
 const CONTROLLER: &[Api] = &[

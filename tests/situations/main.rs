@@ -2,6 +2,7 @@
 #![cfg(madsim)]
 
 mod bugs_are_found;
+mod campaign;
 mod determinism;
 mod golden;
 mod isolation;

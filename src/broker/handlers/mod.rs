@@ -6,6 +6,7 @@ mod metadata;
 mod produce;
 mod producer_id;
 mod quorum;
+mod records;
 mod topics;
 
 use std::future::Future;
@@ -36,6 +37,8 @@ impl Node {
             ApiKey::Fetch => answer(&request, |r| self.fetch(r, version)).await,
             ApiKey::ListOffsets => answer(&request, |r| self.list_offsets(r, version)).await,
             ApiKey::Metadata => answer(&request, |r| self.metadata(r, version)).await,
+            ApiKey::DeleteRecords => answer(&request, |r| self.delete_records(r)).await,
+            ApiKey::OffsetForLeaderEpoch => answer(&request, |r| self.offset_for_leader_epoch(r)).await,
             ApiKey::InitProducerId => answer(&request, |r| self.init_producer_id(r)).await,
             ApiKey::CreateTopics => answer(&request, |r| self.forward_create_topics(r, version)).await,
             ApiKey::DeleteTopics => answer(&request, |r| self.forward_delete_topics(r, version)).await,

@@ -55,6 +55,26 @@ pub struct ProduceOutcome {
     pub current_leader: Option<(BrokerId, LeaderEpoch)>,
 }
 
+/// One partition's part of a DeleteRecords request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeleteRecordsPartition {
+    /// The topic.
+    pub topic: TopicRef,
+    /// The partition's index.
+    pub partition: i32,
+    /// Everything below goes; -1 for everything below the high watermark.
+    pub offset: Offset,
+}
+
+/// One partition's part of a DeleteRecords response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeleteRecordsOutcome {
+    /// What went wrong, if anything.
+    pub error: Option<ResponseError>,
+    /// The lowest log start among the live replicas, or -1.
+    pub low: Offset,
+}
+
 /// Who fetches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fetcher {

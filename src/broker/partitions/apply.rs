@@ -7,6 +7,7 @@ use super::Partitions;
 use super::partition::Partition;
 use crate::base::{BrokerId, TopicId};
 use crate::controller::image::{self, Changes, ConfigResource, Image, Topic};
+use crate::log::LogConfig;
 use crate::replica::{BrokerLiveness, PartitionState, ReplicaConfig};
 
 impl Partitions {
@@ -50,9 +51,9 @@ impl Partitions {
         for resource in &changes.configs {
             let ConfigResource::Topic(name) = resource else { continue };
             let Some(topic) = image.topic(name) else { continue };
-            let config = self.replica_config(image, topic);
+            let (config, log) = (self.replica_config(image, topic), self.log_config(image, topic));
             let local: Vec<_> = self.directory.read().of_topic(topic.id).cloned().collect();
-            local.iter().for_each(|p| p.reconfigure(config));
+            local.iter().for_each(|p| p.reconfigure(config, log));
         }
     }
     fn apply_partition(&self, image: &Image, topic: &Arc<Topic>, index: i32) {
@@ -66,8 +67,8 @@ impl Partitions {
         partition.set_state(partition_state(state));
     }
     fn create(&self, image: &Image, topic: &Arc<Topic>, index: i32) -> Arc<Partition> {
-        let config = self.replica_config(image, topic);
-        let partition = Arc::new(Partition::new(self.shared.clone(), topic.name_of(index), topic.id, config));
+        let (config, log) = (self.replica_config(image, topic), self.log_config(image, topic));
+        let partition = Arc::new(Partition::new(self.shared.clone(), topic.name_of(index), topic.id, config, log));
         self.directory.write().insert(partition.clone());
         self.logs.create(partition.clone());
         partition
@@ -79,6 +80,12 @@ impl Partitions {
             lag_time_max_ms: config.replica_lag_time_max_ms,
             min_insync_replicas: image.min_insync_replicas(&topic.name, factor, config.min_insync_replicas),
         }
+    }
+    fn log_config(&self, image: &Image, topic: &Arc<Topic>) -> LogConfig {
+        let mut config = self.shared.config.log;
+        let entries = image.config(&ConfigResource::Topic(topic.name.clone()));
+        entries.into_iter().flatten().for_each(|(key, value)| config.set(key, value));
+        config
     }
     fn remove_topic(&self, id: TopicId) {
         let local: Vec<_> = self.directory.read().of_topic(id).map(|p| p.tp.partition).collect();
@@ -92,7 +99,7 @@ impl Partitions {
         let local: Vec<_> = self.directory.read().iter().cloned().collect();
         for p in &local {
             match image.topic_by_id(p.topic_id).filter(|_| mine(&p)) {
-                Some(topic) => p.reconfigure(self.replica_config(image, topic)),
+                Some(topic) => p.reconfigure(self.replica_config(image, topic), self.log_config(image, topic)),
                 None => self.remove(p.topic_id, p.tp.partition),
             }
         }

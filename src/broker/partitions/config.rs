@@ -14,8 +14,6 @@ pub struct PartitionsConfig {
     pub listener: String,
     /// The settings of every log.
     pub log: LogConfig,
-    /// `message.max.bytes`
-    pub message_max_bytes: usize,
     /// `min.insync.replicas` where the topic has none of its own.
     pub min_insync_replicas: usize,
     /// `replica.lag.time.max.ms`; the ISR is scanned every half of it.
@@ -36,6 +34,8 @@ pub struct PartitionsConfig {
     pub connection_setup_timeout_ms: u64,
     /// `replica.high.watermark.checkpoint.interval.ms`
     pub high_watermark_checkpoint_interval_ms: u64,
+    /// `log.retention.check.interval.ms`
+    pub retention_check_interval_ms: u64,
     /// `log.flush.offset.checkpoint.interval.ms`
     pub recovery_checkpoint_interval_ms: u64,
     /// How long an AlterPartition that failed waits before its next try (`AlterPartitionManager`).
@@ -53,7 +53,6 @@ impl PartitionsConfig {
             log_dir: log_dir.into(),
             listener: "PLAINTEXT".into(),
             log: LogConfig::default(),
-            message_max_bytes: 1_048_588,
             min_insync_replicas: 1,
             replica_lag_time_max_ms: 30_000,
             replica_fetch_wait_max_ms: 500,
@@ -64,6 +63,7 @@ impl PartitionsConfig {
             replica_socket_timeout_ms: 30_000,
             connection_setup_timeout_ms: 10_000,
             high_watermark_checkpoint_interval_ms: 5_000,
+            retention_check_interval_ms: 300_000,
             recovery_checkpoint_interval_ms: 60_000,
             alter_partition_backoff_ms: 50,
             producer_id_expiration_ms: 24 * 60 * 60 * 1000,

@@ -2,7 +2,7 @@
 //! carries whatever has been asked for meanwhile.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
@@ -22,19 +22,27 @@ use crate::replica::{IsrAnswer, IsrProposal};
 /// The newest proposal of each partition.
 type Proposals = BTreeMap<(TopicId, i32), (Arc<Partition>, IsrProposal)>;
 
+/// Who asks, and for what.
+type Waiting = (Weak<Partition>, IsrProposal);
+
 /// Proposals that are not under way yet.
 #[derive(Debug, Default)]
 pub(super) struct IsrQueue {
-    waiting: Mutex<Proposals>,
+    /// Partitions hold this queue, by what they share, and so it may not hold them.
+    waiting: Mutex<BTreeMap<(TopicId, i32), Waiting>>,
     ring: Notify,
 }
 
 impl IsrQueue {
     /// Takes a proposal in; it replaces an older one of the same partition.
-    pub fn push(&self, partition: Arc<Partition>, proposal: IsrProposal) {
+    pub fn push(&self, partition: &Arc<Partition>, proposal: IsrProposal) {
         let key = (partition.topic_id, partition.tp.partition);
-        self.waiting.lock().insert(key, (partition, proposal));
+        self.waiting.lock().insert(key, (Arc::downgrade(partition), proposal));
         self.ring.notify_one();
+    }
+    fn take(&self) -> Proposals {
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        waiting.into_iter().filter_map(|(key, (p, proposal))| Some((key, (p.upgrade()?, proposal)))).collect()
     }
 }
 
@@ -42,7 +50,7 @@ impl IsrQueue {
 pub(super) async fn run(shared: Arc<Shared>, controller: Arc<dyn ControllerRpc>) {
     loop {
         shared.isr.ring.notified().await;
-        let proposals = std::mem::take(&mut *shared.isr.waiting.lock());
+        let proposals = shared.isr.take();
         if proposals.is_empty() {
             continue;
         }

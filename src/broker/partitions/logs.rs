@@ -102,7 +102,8 @@ impl Logs {
         if recovered.cut_bytes > 0 {
             tracing::warn!(partition = %tp, bytes = recovered.cut_bytes, "recovery cut a torn tail off");
         }
-        let partition = Arc::new(Partition::new(shared.clone(), tp, topic_id, ReplicaConfig::default()));
+        let config = (ReplicaConfig::default(), shared.config.log);
+        let partition = Arc::new(Partition::new(shared.clone(), tp, topic_id, config.0, config.1));
         start(shared, &partition, store, recovered, high_watermark);
         Ok(Some(partition))
     }
@@ -137,7 +138,7 @@ impl Logs {
     async fn create_now(&self, shared: &Arc<Shared>, partition: &Arc<Partition>) -> io::Result<()> {
         let path = self.path(&partition.tp);
         let options = OpenOptions::default();
-        let (store, recovered) = recovery::open(&self.disk, &path, shared.config.log, options).await?;
+        let (store, recovered) = recovery::open(&self.disk, &path, partition.log_config(), options).await?;
         files::write_partition_metadata(&self.disk, &path, partition.topic_id).await?;
         start(shared, partition, store, recovered, Offset::ZERO);
         Ok(())
@@ -204,6 +205,11 @@ impl Logs {
     /// Those of the disk.
     pub async fn mark_clean(&self, epoch: BrokerEpoch) -> io::Result<()> {
         checkpoint::write_clean_shutdown(&self.disk, &self.dir, epoch).await
+    }
+    /// The names of the files of one log; for tests.
+    #[cfg(all(test, madsim))]
+    pub async fn list_files(&self, log: &str) -> Vec<String> {
+        self.disk.list(&format!("{}/{log}", self.dir)).await.unwrap_or_default()
     }
     fn path(&self, tp: &TopicPartition) -> String {
         format!("{}/{tp}", self.dir)

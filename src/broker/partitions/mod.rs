@@ -7,15 +7,17 @@
 //! | [`Partitions::start`] | opens the log directory |
 //! | [`Partitions::apply`] | takes committed metadata in |
 //! | [`Partitions::produce`], [`Partitions::fetch`] | with everything that waits |
+//! | [`Partitions::delete_records`] | |
 //! | [`Partitions::list_offset`], [`Partitions::offset_for_leader_epoch`] | |
 //! | [`Partitions::failed`] | tells when the log directory is lost |
 //! | [`Partitions::shutdown`] | closes everything cleanly |
 //!
-//! Deliberately absent: several log directories, fetch sessions (KIP-227), retention.
+//! Deliberately absent: several log directories, fetch sessions (KIP-227).
 
 pub mod api;
 mod apply;
 mod config;
+mod delete_records;
 mod directory;
 mod fetch;
 mod fetchers;
@@ -38,8 +40,8 @@ use kafka_protocol::ResponseError;
 use parking_lot::RwLock;
 
 pub use self::api::{
-    BoxFuture, ControllerRpc, FetchPartition, FetchResult, FetchSpec, Fetcher, OffsetAnswer, OffsetQuery,
-    PartitionView, ProduceOutcome, ProducePartition, Role, TopicRef,
+    BoxFuture, ControllerRpc, DeleteRecordsOutcome, DeleteRecordsPartition, FetchPartition, FetchResult, FetchSpec,
+    Fetcher, OffsetAnswer, OffsetQuery, PartitionView, ProduceOutcome, ProducePartition, Role, TopicRef,
 };
 pub use self::config::PartitionsConfig;
 use self::directory::Directory;

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
@@ -16,11 +17,11 @@ use super::fetchers::FollowedPartition;
 use super::shared::Shared;
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::broker::probe::{BatchMark, Event};
-use crate::io::task;
-use crate::log::LogReader;
+use crate::io::{task, time};
 use crate::log::batch::BatchView;
 use crate::log::producers::ProducerBatch;
 use crate::log::writer::{Completion, LogHandle, Op};
+use crate::log::{LogConfig, LogReader, retention};
 use crate::replica::{
     Acks, Admission, Ctx, FetchAnswer, FetchPosition, FetchToken, Output, PartitionState, ReplicaConfig, ReplicaCore,
     Verdict,
@@ -38,6 +39,7 @@ pub(super) struct Partition {
 #[derive(Debug)]
 struct Cell {
     config: ReplicaConfig,
+    log_config: LogConfig,
     /// What metadata said last, kept for the moment when the log is open.
     state: Option<PartitionState>,
     open: Option<Open>,
@@ -69,8 +71,14 @@ pub(super) struct Appended {
 }
 
 impl Partition {
-    pub fn new(shared: Arc<Shared>, tp: TopicPartition, topic_id: TopicId, config: ReplicaConfig) -> Self {
-        let cell = Cell { config, state: None, open: None, stopped: false };
+    pub fn new(
+        shared: Arc<Shared>,
+        tp: TopicPartition,
+        topic_id: TopicId,
+        config: ReplicaConfig,
+        log_config: LogConfig,
+    ) -> Self {
+        let cell = Cell { config, log_config, state: None, open: None, stopped: false };
         Self { tp, topic_id, shared, cell: Mutex::new(cell) }
     }
     /// The log is open: the replica comes to life and takes the role that metadata has given it meanwhile.
@@ -82,9 +90,10 @@ impl Partition {
         if cell.stopped {
             return;
         }
-        let (config, state) = (cell.config, cell.state.clone());
+        let (config, log_config, state) = (cell.config, cell.log_config, cell.state.clone());
         let open = cell.open.insert(open);
         open.core.reconfigure(&ctx, config, &mut open.out);
+        self.submit(open, &ctx, Op::Configure(log_config));
         if let Some(state) = state {
             self.enter(open, &ctx, &state);
         }
@@ -128,9 +137,41 @@ impl Partition {
         cell.state = Some(state);
     }
     /// The topic's settings changed.
-    pub fn reconfigure(self: &Arc<Self>, config: ReplicaConfig) {
-        self.cell.lock().config = config;
-        self.with(|core, ctx, out| core.reconfigure(ctx, config, out));
+    pub fn reconfigure(self: &Arc<Self>, config: ReplicaConfig, log_config: LogConfig) {
+        {
+            let mut cell = self.cell.lock();
+            (cell.config, cell.log_config) = (config, log_config);
+        }
+        self.locked(|open, ctx| {
+            open.core.reconfigure(ctx, config, &mut open.out);
+            self.submit(open, ctx, Op::Configure(log_config));
+            self.carry_out(open, ctx);
+        });
+    }
+    /// The settings of the log.
+    pub fn log_config(&self) -> LogConfig {
+        self.cell.lock().log_config
+    }
+    /// Lets go of the oldest segments, as far as the topic's retention asks for it (`LogManager.cleanupLogs`).
+    pub fn retain(self: &Arc<Self>) {
+        let config = self.log_config();
+        self.locked(|open, ctx| {
+            let (segments, core) = (open.log.reader().segments(), &open.core);
+            let (start, high_watermark) = (core.log().log_start(), core.high_watermark());
+            let Some(plan) = retention::plan(&segments, &config, start, high_watermark, ctx.now.wall_ms) else {
+                return;
+            };
+            tracing::info!(partition = %self.tp, from = %start, to = %plan.start, "retention moves the log start");
+            if plan.roll {
+                self.submit(open, ctx, Op::Roll);
+            }
+            open.core.advance_log_start(plan.start, &mut open.out);
+            if open.core.log().log_start() == start {
+                // DeleteRecords has moved the start before; the segments below it have become deletable since.
+                self.delete_below(open, ctx, start);
+            }
+            self.carry_out(open, ctx);
+        });
     }
     /// Takes a producer's batch in as leader.
     ///
@@ -277,7 +318,7 @@ impl Partition {
         match output {
             Output::ProduceDone { token, result } => self.shared.requests.produce_done(token, result),
             Output::FetchReady(token) => self.shared.requests.fetch_ready(token),
-            Output::ProposeIsr(proposal) => self.shared.isr.push(self.clone(), proposal),
+            Output::ProposeIsr(proposal) => self.shared.isr.push(self, proposal),
             Output::Truncate { to, generation } => {
                 self.truncated(open, to);
                 self.submit(open, ctx, Op::Truncate { to, generation });
@@ -288,7 +329,10 @@ impl Partition {
                 self.submit(open, ctx, Op::TruncateFully { start, generation });
                 self.write_epochs(open, ctx);
             }
-            Output::LogStart(start) => self.submit(open, ctx, Op::DeleteBelow { start }),
+            Output::LogStart(start) => {
+                self.shared.probe.tell(Event::LogStart { tp: self.tp.clone(), start });
+                self.delete_below(open, ctx, start);
+            }
             Output::EpochsChanged => self.write_epochs(open, ctx),
             Output::HighWatermark(high_watermark) => self.shared.probe.tell(Event::HighWatermark {
                 tp: self.tp.clone(),
@@ -301,6 +345,21 @@ impl Partition {
                 drop(task::spawn("rebuild-producers", rebuild_producers(self.clone(), open.log.reader().clone())));
             }
         }
+    }
+    /// Lets go of the segments below `start`; their files are removed after `file.delete.delay.ms`.
+    fn delete_below(self: &Arc<Self>, open: &mut Open, ctx: &Ctx, start: Offset) {
+        self.submit(open, ctx, Op::DeleteBelow { start });
+        let partition = Arc::downgrade(self);
+        drop(task::spawn("file-delete", async move {
+            let Some(delay) = partition.upgrade().map(|p| p.log_config().file_delete_delay_ms) else { return };
+            time::sleep(Duration::from_millis(delay)).await;
+            if let Some(partition) = partition.upgrade() {
+                partition.locked(|open, ctx| {
+                    partition.submit(open, ctx, Op::RemoveDoomed);
+                    partition.carry_out(open, ctx);
+                });
+            }
+        }));
     }
     fn truncated(&self, open: &mut Open, to: Offset) {
         open.marks.clear();

@@ -9,7 +9,7 @@ use super::api::{ProduceOutcome, ProducePartition};
 use super::partition::{Appended, Partition};
 use crate::base::{LeaderEpoch, Offset};
 use crate::io::clock;
-use crate::log::batch::validate_produce;
+use crate::log::batch::{validate_for_log, validate_produce};
 use crate::replica::{Acks, ProduceToken};
 
 /// A batch that is appended and not yet acknowledged.
@@ -44,7 +44,10 @@ impl Partitions {
             Ok(partition) => partition,
             Err(error) => return ProduceOutcome { current_leader: self.leader_hint(&p, error), ..refused(error) },
         };
-        let batch = match validate_produce(&p.records, self.shared.config.message_max_bytes) {
+        let config = partition.log_config();
+        let valid = validate_produce(&p.records, config.max_message_bytes as usize)
+            .and_then(|batch| validate_for_log(&batch, &config).map(|()| batch));
+        let batch = match valid {
             Ok(batch) => batch,
             Err(error) => return refused(error.code()),
         };
@@ -92,7 +95,7 @@ impl Partitions {
     }
 }
 
-fn refused(error: ResponseError) -> ProduceOutcome {
+pub(super) fn refused(error: ResponseError) -> ProduceOutcome {
     ProduceOutcome {
         error: Some(error),
         base_offset: Offset::NONE,

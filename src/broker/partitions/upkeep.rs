@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Partitions;
@@ -9,6 +10,8 @@ use super::partition::Partition;
 use crate::io::task::TaskSet;
 use crate::io::time;
 
+/// `log.initial.task.delay.ms`
+const INITIAL_TASK_DELAY: Duration = Duration::from_secs(30);
 /// `producer.id.expiration.check.interval.ms`
 const PRODUCER_EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
 
@@ -25,6 +28,8 @@ impl Partitions {
         tasks.spawn("isr-scan", self.clone().scan_isr(scan));
         tasks.spawn("high-watermark-checkpoint", self.clone().checkpoint_high_watermarks(high_watermarks));
         tasks.spawn("recovery-checkpoint", self.clone().checkpoint_recovery_points(recovery));
+        let retention = Duration::from_millis(config.retention_check_interval_ms.max(1));
+        tasks.spawn("log-retention", self.clone().retain(retention));
         tasks.spawn("producer-expiry", self.clone().expire_producers());
     }
     async fn scan_isr(self, every: Duration) {
@@ -56,6 +61,17 @@ impl Partitions {
             if let Err(error) = self.logs.checkpoint_recovery_points(&all).await {
                 self.shared.fail(Arc::new(error));
                 return;
+            }
+        }
+    }
+    async fn retain(self, every: Duration) {
+        time::sleep(INITIAL_TASK_DELAY).await;
+        let mut interval = time::interval(every);
+        loop {
+            interval.tick().await;
+            // Before that, the topics' own settings are not known: a log that is to be kept for ever would shrink.
+            if self.applied.load(Ordering::Relaxed) {
+                self.all().iter().for_each(Partition::retain);
             }
         }
     }

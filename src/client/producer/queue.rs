@@ -12,6 +12,7 @@
 use super::batch::{Identity, Outcome, ProducerBatch};
 use super::record::SendError;
 use super::verdict::{self, Answer};
+use crate::base::marks::{Mark, mark};
 use crate::base::time::NANOS_PER_MS;
 use crate::base::{LeaderEpoch, Now, Offset};
 use crate::client::config::Acks;
@@ -134,6 +135,9 @@ impl PartitionQueue {
         let mut batch = self.waiting.pop_front().expect("a ready partition has a batch");
         if batch.attempts == 0 {
             batch.seal(rules.idempotent.then(|| self.assign(identity, batch.count())));
+        }
+        if batch.attempts > 0 {
+            mark(Mark::BatchSentAgain);
         }
         batch.attempts += 1;
         batch.first_sent_ns.get_or_insert(now.mono_ns);

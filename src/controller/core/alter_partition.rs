@@ -9,6 +9,7 @@ use kafka_protocol::messages::alter_partition_response::{PartitionData as Partit
 use kafka_protocol::messages::{AlterPartitionRequest, AlterPartitionResponse, BrokerId as WireBrokerId};
 
 use super::turn::Turn;
+use crate::base::marks::{Mark, mark};
 use crate::base::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionEpoch, TopicId};
 use crate::controller::image::{Partition, RecoveryState};
 
@@ -101,6 +102,7 @@ fn validate(
         return Err(ResponseError::InvalidRequest);
     }
     if partition_epoch < partition.partition_epoch {
+        mark(Mark::StaleIsrChange);
         return Err(ResponseError::InvalidUpdateVersion);
     }
     let ids: BTreeSet<BrokerId> = isr.iter().map(|m| m.id).collect();
@@ -113,6 +115,7 @@ fn validate(
         return Err(ResponseError::InvalidRequest);
     }
     if !isr.iter().all(|member| eligible(turn, member)) {
+        mark(Mark::IneligibleReplica);
         return Err(ResponseError::IneligibleReplica);
     }
     Ok(recovery)

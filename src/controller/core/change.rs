@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::base::marks::{Mark, mark};
 use crate::base::{BrokerId, TopicId};
 use crate::controller::image::{Partition, RecoveryState};
 use crate::wire::records::PartitionChangeRecord;
@@ -56,6 +57,7 @@ impl Change<'_> {
         match elected {
             Elected::Clean(_) => {}
             Elected::Eligible(leader) => {
+                mark(Mark::ElrElected);
                 self.isr = vec![leader];
                 elr.retain(|id| *id != leader);
             }
@@ -67,9 +69,15 @@ impl Change<'_> {
         }
         // Without eligible leader replicas the last member stays in the ISR: nobody else may take its place.
         if self.isr != old.isr && (self.elr_enabled || !self.isr.is_empty()) {
+            if self.isr.len() == 1 && old.isr.len() > 1 {
+                mark(Mark::IsrShrunkToOne);
+            }
             record.isr = Some(self.isr.clone());
         }
         if elr != old.elr {
+            if elr.len() > old.elr.len() {
+                mark(Mark::ElrKept);
+            }
             record.eligible_leader_replicas = Some(elr);
         }
         record.last_known_elr = self.last_known_leader(leader, record.isr.as_deref());
@@ -102,6 +110,7 @@ impl Change<'_> {
             if let [last] = self.partition.last_known_elr[..]
                 && may_lead(last)
             {
+                mark(Mark::LastKnownElected);
                 return Elected::Unclean(last);
             }
         }

@@ -46,6 +46,7 @@ pub use types::{ControllerConfig, Input, Output, Request, Response, Token};
 
 use self::sessions::Sessions;
 use self::turn::Turn;
+use crate::base::marks::{Mark, mark};
 use crate::base::random::Stream;
 use crate::base::{LeaderEpoch, Now, Offset};
 use crate::controller::image::Image;
@@ -166,6 +167,7 @@ impl ControllerCore {
     fn tick(&mut self, now: Now, out: &mut Vec<Output>) {
         // One at a time, so that each election sees what the fencing before it did.
         while let Some(id) = self.active.as_ref().and_then(|a| a.sessions.expired(&a.image, now)) {
+            mark(Mark::SessionExpired);
             self.run(now, out, |turn| turn.fence(id));
         }
         let idle = self.active.as_ref().and_then(|a| a.idle_until);

@@ -7,6 +7,7 @@ use kafka_protocol::messages::{BrokerRegistrationRequest, BrokerRegistrationResp
 
 use super::features;
 use super::turn::Turn;
+use crate::base::marks::{Mark, mark};
 use crate::base::{BrokerEpoch, BrokerId};
 use crate::wire::records::{EndPoint, Feature, RegisterBrokerRecord};
 
@@ -31,6 +32,9 @@ pub(super) fn register(
             record.broker_epoch = BrokerEpoch(turn.next_offset().0);
             let last_epoch = turn.image().broker(id).map(|b| b.epoch);
             let clean = last_epoch == Some(BrokerEpoch(request.previous_broker_epoch));
+            if last_epoch.is_some() && !clean {
+                mark(Mark::UncleanShutdown);
+            }
             turn.end_incarnation(id, clean);
         }
     }

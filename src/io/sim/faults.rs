@@ -67,6 +67,11 @@ impl World {
     pub fn stall_disk(&self, host: HostId, stalled: bool) {
         self.lock().stall_disk(host.0, stalled);
     }
+    /// Lets so many operations of the host's disk begin, and then stalls it until [`World::stall_disk`] ends that. With a
+    /// power cut on top, a process dies between any two operations that it asks for.
+    pub fn stall_disk_after(&self, host: HostId, operations: u64) {
+        self.lock().stall_disk_after(host.0, operations);
+    }
     /// Makes a disk slow, or as it was.
     pub fn slow_disk(&self, host: HostId, slow: Option<SlowDisk>) {
         self.lock().slow_disk(host.0, slow);

@@ -38,6 +38,6 @@ mod world;
 pub use digest::Digest;
 pub use record::{EventKind, EventRecord, Recording};
 pub use run::{Panic, Run, RunStats, run};
-pub use state::WorldConfig;
+pub use state::{WATCHDOG, WorldConfig};
 pub use task::rng;
 pub use world::{HostId, World};

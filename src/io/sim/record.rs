@@ -46,6 +46,34 @@ pub enum EventKind {
     Trouble,
 }
 
+impl EventKind {
+    /// What happened, in words that go before the name of the host.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Timer => "a sleep is over on",
+            Self::Deliver => "bytes arrive at",
+            Self::End => "a stream ends at",
+            Self::Lost => "bytes are lost on their way to",
+            Self::Retransmit => "the kernel retransmits or gives up at",
+            Self::Reset => "a reset arrives at",
+            Self::Window => "there is room to write again at",
+            Self::Connect => "a connection is being opened at",
+            Self::Durable => "something becomes durable on",
+            Self::Start => "the process starts on",
+            Self::Exit => "the process ends on",
+            Self::Crash => "the process dies on",
+            Self::PowerCut => "the power is cut at",
+            Self::Pause => "the process is paused or resumed on",
+            Self::Link => "a link is cut or healed at",
+            Self::Clock => "the clock is changed on",
+            Self::Stream => "a random stream is opened on",
+            Self::Draw => "madsim's own generator is drawn from for",
+            Self::Trouble => "a disk or a link is in trouble at",
+        }
+    }
+}
+
 /// One event, as it went into the digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventRecord {
@@ -68,6 +96,8 @@ pub struct Recording {
     pub hosts: Vec<String>,
     /// Everything that happened, in order.
     pub events: Vec<EventRecord>,
+    /// The moment from which the trial counts its times, in true nanoseconds; 0 if it named none.
+    pub origin_ns: u64,
 }
 
 impl Recording {
@@ -78,6 +108,11 @@ impl Recording {
         let differing = (0..common).find(|i| self.events[*i] != other.events[*i]);
         differing.or((self.events.len() != other.events.len()).then_some(common))
     }
+    /// The name of an event's host.
+    #[must_use]
+    pub fn host(&self, event: &EventRecord) -> &str {
+        self.hosts.get(event.host as usize).map_or("?", String::as_str)
+    }
     /// Event `index` in words.
     #[must_use]
     pub fn describe(&self, index: usize) -> String {
@@ -85,7 +120,7 @@ impl Recording {
         match self.events.get(index) {
             None => text.push_str("the end of the run"),
             Some(e) => {
-                let name = self.hosts.get(e.host as usize).map_or("?", String::as_str);
+                let name = self.host(e);
                 let (s, ns) = (e.time_ns / 1_000_000_000, e.time_ns % 1_000_000_000);
                 write!(text, "{s}.{ns:09} s #{} {:?} at {name} ({:016x})", e.seq, e.kind, e.hash)
                     .expect("a string takes what is written");

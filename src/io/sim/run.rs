@@ -46,6 +46,8 @@ pub struct RunStats {
     pub messages: u64,
     /// Simulated time.
     pub sim_time: Duration,
+    /// Handles of the world (open files, connections, timers) that outlived every process: memory that never comes back.
+    pub left_behind: usize,
     /// Draws from each stream of the world, and how often each stream of a node was opened.
     pub draws: BTreeMap<String, u64>,
 }
@@ -89,7 +91,7 @@ where
         let message = panic_message(&*payload);
         Err(Panic { host: "madsim".into(), task: "executor".into(), message, time_ns: world.now_ns() })
     });
-    let (stats, recording) = world.results();
+    let (mut stats, recording) = world.results();
     runtime.block_on(async {
         world.kill_all();
         world.lock().close();
@@ -97,6 +99,8 @@ where
         world.lock().clear();
     });
     World::leave();
+    drop(runtime);
+    stats.left_behind = world.handles() - 1;
     Run { outcome, stats, recording }
 }
 
@@ -139,12 +143,20 @@ impl World {
     fn results(&self) -> (RunStats, Option<Recording>) {
         let sim_time = Duration::from_nanos(self.now_ns());
         let mut state = self.state().lock();
+        let origin_ns = state.origin;
         let mut draws = std::mem::take(&mut state.opened);
         draws.insert("network".into(), state.net.draws());
         draws.insert("disk".into(), state.disk_ops.draws());
-        let stats = RunStats { digest: state.digest, events: state.events, messages: state.messages, sim_time, draws };
+        let stats = RunStats {
+            digest: state.digest,
+            events: state.events,
+            messages: state.messages,
+            sim_time,
+            left_behind: 0,
+            draws,
+        };
         let hosts = state.hosts.iter().map(|h| h.name.to_string()).collect();
-        let recording = state.recorded.take().map(|events| Recording { hosts, events });
+        let recording = state.recorded.take().map(|events| Recording { hosts, events, origin_ns });
         (stats, recording)
     }
 }

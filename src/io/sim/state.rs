@@ -19,6 +19,9 @@ use std::task::Waker;
 /// madsim's own generator is drawn into the digest once in this many events.
 const DRAW_EVERY: u64 = 8;
 
+/// The task that a run is ended by when it does more than [`WorldConfig::step_limit`] allows.
+pub const WATCHDOG: &str = "step watchdog";
+
 /// The knobs of a world.
 #[derive(Clone, Debug, Default)]
 pub struct WorldConfig {
@@ -28,6 +31,8 @@ pub struct WorldConfig {
     pub disk: DiskConfig,
     /// Keep every event, so that two runs can be compared.
     pub record: bool,
+    /// Events after which the run is given up as one that will not end; none if it may go on for ever.
+    pub step_limit: Option<u64>,
 }
 
 /// A random stream of the world that counts its draws.
@@ -81,6 +86,8 @@ pub(super) struct State {
     /// The supervisor of the run, who waits for the trial's end or a panic.
     pub supervisor: Option<Waker>,
     pub closing: bool,
+    /// The moment from which a trace counts its times.
+    pub origin: u64,
 }
 
 impl State {
@@ -107,6 +114,7 @@ impl State {
             panic: None,
             supervisor: None,
             closing: false,
+            origin: 0,
             config,
         }
     }
@@ -145,6 +153,9 @@ impl State {
         self.digest.absorb(seq << 8 | kind as u64);
         self.digest.absorb(hash ^ u64::from(host).rotate_left(32));
         self.keep(EventRecord { time_ns, seq, kind, host, hash });
+        if self.config.step_limit == Some(self.events) {
+            self.give_up(host);
+        }
         if self.events.is_multiple_of(DRAW_EVERY) {
             let draw = self.rng.next_u64();
             self.digest.absorb(draw);
@@ -155,6 +166,16 @@ impl State {
     pub fn happens(&mut self, kind: EventKind, host: u32, hash: u64) {
         let seq = self.heap.next_seq();
         self.happened(self.now, seq, kind, host, hash);
+    }
+    /// The step watchdog: ends a run that goes on and on, as a panic of nobody's.
+    #[cold]
+    fn give_up(&mut self, host: u32) {
+        let message = format!("{} events and no end", self.events);
+        let host = self.host(host).name.to_string();
+        self.panic.get_or_insert(Panic { host, task: WATCHDOG.to_owned(), message, time_ns: self.now });
+        if let Some(supervisor) = self.supervisor.take() {
+            supervisor.wake();
+        }
     }
     #[inline]
     fn keep(&mut self, record: EventRecord) {

@@ -74,6 +74,10 @@ impl World {
     pub(super) fn leave() {
         CURRENT.set(None);
     }
+    /// How many handles of this world there are, this one included.
+    pub(super) fn handles(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
     pub(super) fn current() -> Self {
         Self::with_current(Clone::clone)
     }
@@ -158,6 +162,11 @@ impl World {
     pub fn now_ns(&self) -> u64 {
         let elapsed = self.0.time.elapsed();
         elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())
+    }
+    /// Times of a trace count from now on.
+    pub fn set_origin(&self) {
+        let now = self.now_ns();
+        self.state().lock().origin = now;
     }
     /// The seed of this run.
     #[must_use]

@@ -33,6 +33,14 @@ pub enum BatchError {
         /// The limit.
         max: usize,
     },
+    /// Larger than `segment.bytes`: no segment could hold it.
+    #[error("a batch of {size} bytes does not fit into a segment of {max}")]
+    TooLargeForSegment {
+        /// Bytes of the batch with its header.
+        size: usize,
+        /// The limit.
+        max: usize,
+    },
     /// Well framed, but the content contradicts itself or the rules for producers.
     #[error("invalid record: {0}")]
     Invalid(&'static str),
@@ -50,6 +58,7 @@ impl BatchError {
                 ResponseError::CorruptMessage
             }
             Self::TooLarge { .. } => ResponseError::MessageTooLarge,
+            Self::TooLargeForSegment { .. } => ResponseError::RecordListTooLarge,
             Self::OldMagic(_) | Self::Invalid(_) => ResponseError::InvalidRecord,
             Self::Unsupported => ResponseError::UnsupportedCompressionType,
         }

@@ -17,7 +17,7 @@ mod view;
 pub use builder::{BatchBuilder, Header, Stamp};
 pub use error::BatchError;
 pub use iter::{Batches, batches, batches_in, batches_strict};
-pub use produce::validate_produce;
+pub use produce::{validate_for_log, validate_produce};
 pub use record::{Headers, Record, Records};
 pub use view::{BatchBytes, BatchView, Compression, TimestampType, stamp_in_place};
 

@@ -7,6 +7,7 @@ use super::error::BatchError;
 use super::iter::batches_strict;
 use super::view::{BatchView, Compression};
 use crate::base::Offset;
+use crate::log::LogConfig;
 
 /// The single batch that `records` must hold, ready to be stamped with its offset.
 ///
@@ -35,6 +36,26 @@ pub fn validate_produce(records: &Bytes, max_size: usize) -> Result<BatchView, B
         Some(_) => {}
     }
     Ok(batch)
+}
+
+/// What a log adds to the checks of [`validate_produce`]: a segment must be able to hold the batch, and a log that is
+/// compacted takes no record without a key.
+///
+/// # Errors
+/// RECORD_LIST_TOO_LARGE, INVALID_RECORD.
+pub fn validate_for_log(batch: &BatchView, config: &LogConfig) -> Result<(), BatchError> {
+    let max = config.segment_bytes as usize;
+    if batch.size() > max {
+        return Err(BatchError::TooLargeForSegment { size: batch.size(), max });
+    }
+    if config.compact && batch.compression() == Some(Compression::None) {
+        for record in batch.records()? {
+            if record?.key.is_none() {
+                return Err(BatchError::Invalid("a compacted topic takes no record without a key"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn validate_header(batch: &BatchView) -> Result<(), BatchError> {

@@ -1,6 +1,7 @@
 //! Stories of logs on disks: against a model, under power cuts, and through the writer.
 
 mod model;
+mod points;
 mod power;
 mod recovery;
 

@@ -220,6 +220,8 @@ async fn step(store: &mut LogStore, op: Op) -> io::Result<Option<Completion>> {
         Op::DeleteBelow { start } => {
             store.delete_segments_below(start).await?;
         }
+        Op::RemoveDoomed => store.remove_doomed().await?,
+        Op::Configure(config) => store.configure(config),
     }
     Ok(None)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::Offset;
+use crate::log::LogConfig;
 use crate::log::epochs::EpochEntry;
 
 /// One step for the writer; steps take effect strictly in the order in which they were submitted.
@@ -23,8 +24,12 @@ pub enum Op {
     Sync { generation: u64 },
     /// Replaces `leader-epoch-checkpoint`.
     WriteEpochs { entries: Vec<EpochEntry> },
-    /// Deletes the segments that hold nothing at or above `start`; the active one stays.
+    /// Lets go of the segments that hold nothing at or above `start`; the active one stays.
     DeleteBelow { start: Offset },
+    /// Removes the files of segments that were let go of.
+    RemoveDoomed,
+    /// Other settings from here on.
+    Configure(LogConfig),
     /// Makes everything durable and completes the index files; answered by [`Completion::Closed`].
     Close,
 }

@@ -75,6 +75,8 @@ cases! {
     ApiVersions: ApiVersionsRequest,
     CreateTopics: CreateTopicsRequest,
     DeleteTopics: DeleteTopicsRequest,
+    DeleteRecords: DeleteRecordsRequest,
+    OffsetForLeaderEpoch: OffsetForLeaderEpochRequest,
     InitProducerId: InitProducerIdRequest,
     Vote: VoteRequest,
     BeginQuorumEpoch: BeginQuorumEpochRequest,

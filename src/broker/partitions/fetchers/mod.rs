@@ -5,7 +5,7 @@ mod answer;
 mod task;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -44,7 +44,9 @@ struct Slots {
 
 #[derive(Debug)]
 struct Slot {
-    followed: FollowedPartition,
+    /// A partition knows its fetchers, by what all partitions share: held both ways, neither would ever be freed.
+    partition: Weak<Partition>,
+    epoch: LeaderEpoch,
     /// Not before this time, in monotonic nanoseconds.
     ready_at: u64,
 }
@@ -59,7 +61,11 @@ impl Fetchers {
             Running { slots, task }
         });
         let key = (followed.partition.topic_id, followed.partition.tp.partition);
-        fetcher.slots.slots.lock().insert(key, Slot { followed, ready_at: 0 });
+        fetcher
+            .slots
+            .slots
+            .lock()
+            .insert(key, Slot { partition: Arc::downgrade(&followed.partition), epoch: followed.epoch, ready_at: 0 });
         fetcher.slots.ring.notify_one();
     }
     /// Fetches a partition from `leader` no longer; a fetcher without partitions ends.
@@ -96,7 +102,8 @@ impl Slots {
         let mut next = u64::MAX;
         for slot in slots.values() {
             if slot.ready_at <= now {
-                into.push(slot.followed.clone());
+                let followed = |partition| FollowedPartition { partition, epoch: slot.epoch };
+                into.extend(slot.partition.upgrade().map(followed));
             } else {
                 next = next.min(slot.ready_at);
             }
@@ -107,7 +114,7 @@ impl Slots {
     fn delay(&self, followed: &FollowedPartition, ready_at: u64) {
         let key = (followed.partition.topic_id, followed.partition.tp.partition);
         if let Some(slot) = self.slots.lock().get_mut(&key)
-            && slot.followed.epoch == followed.epoch
+            && slot.epoch == followed.epoch
         {
             slot.ready_at = ready_at;
         }

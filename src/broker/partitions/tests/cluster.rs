@@ -25,7 +25,7 @@ use crate::io::{net, task, time};
 use crate::wire::api::ListenerKind;
 use crate::wire::codec::{decode_request, encode_response};
 use crate::wire::records::{
-    BrokerRegistrationChangeRecord, EndPoint, MetadataRecord, PartitionChangeRecord, PartitionRecord,
+    BrokerRegistrationChangeRecord, ConfigRecord, EndPoint, MetadataRecord, PartitionChangeRecord, PartitionRecord,
     RegisterBrokerRecord, RemoveTopicRecord, TopicRecord,
 };
 
@@ -83,6 +83,7 @@ pub fn config(id: i32) -> PartitionsConfig {
         replica_lag_time_max_ms: 2_000,
         replica_socket_timeout_ms: 1_000,
         connection_setup_timeout_ms: 500,
+        retention_check_interval_ms: 1_000,
         ..PartitionsConfig::new(BrokerId(id), "logs")
     }
 }
@@ -179,6 +180,12 @@ impl Cluster {
         let topic = TopicRecord { name: name.into(), topic_id };
         self.commit(vec![MetadataRecord::Topic(topic), MetadataRecord::Partition(partition)]);
         topic_id
+    }
+    /// A setting of a topic.
+    pub fn configure(&self, name: &str, key: &str, value: &str) {
+        let record =
+            ConfigRecord { resource_type: 2, resource_name: name.into(), name: key.into(), value: Some(value.into()) };
+        self.commit(vec![record.into()]);
     }
     pub fn delete_topic(&self, topic_id: TopicId) {
         self.commit(vec![MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id })]);

@@ -1,6 +1,7 @@
 //! Situations among three brokers' partitions, in the simulated world.
 
 mod cluster;
+mod retention;
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;

@@ -56,6 +56,8 @@ impl SlowDisk {
 #[derive(Debug, Default)]
 pub(super) struct DiskFaults {
     stalled: bool,
+    /// The stall begins when so many more operations have begun.
+    stall_after: Option<u64>,
     slow: Option<SlowDisk>,
     /// How many reads, changes and syncs are still to fail.
     failing: [u32; 3],
@@ -74,7 +76,11 @@ pub(super) struct DiskFaults {
 impl DiskFaults {
     /// True while operations must be looked at.
     pub fn any(&self) -> bool {
-        self.stalled || self.slow.is_some() || self.failing != [0; 3] || !self.misdirects.is_empty()
+        self.stalled
+            || self.stall_after.is_some()
+            || self.slow.is_some()
+            || self.failing != [0; 3]
+            || !self.misdirects.is_empty()
     }
     /// What a slow disk adds to an operation of the device, in nanoseconds.
     pub fn slowness(&self, bytes: u64) -> u64 {
@@ -113,6 +119,11 @@ impl State {
             return Poll::Ready(Err(io::Error::other("the process of this handle is dead")));
         }
         let faults = &mut self.host_mut(host).disk.faults;
+        match &mut faults.stall_after {
+            Some(0) => faults.stalled = true,
+            Some(left) => *left -= 1,
+            None => {}
+        }
         if faults.stalled {
             faults.waiting.push(cx.waker().clone());
             return Poll::Pending;
@@ -178,8 +189,9 @@ impl State {
 impl State {
     pub fn stall_disk(&mut self, host: u32, stalled: bool) {
         let faults = &mut self.host_mut(host).disk.faults;
+        faults.stall_after = None;
         if std::mem::replace(&mut faults.stalled, stalled) == stalled {
-            return;
+            return self.show_trouble(host);
         }
         if !stalled {
             faults.waiting.drain(..).for_each(Waker::wake);
@@ -190,6 +202,10 @@ impl State {
             }
         }
         self.disk_changed(host, 1 << 8 | u64::from(stalled));
+    }
+    pub fn stall_disk_after(&mut self, host: u32, operations: u64) {
+        self.host_mut(host).disk.faults.stall_after = Some(operations);
+        self.disk_changed(host, 5 << 8);
     }
     pub fn slow_disk(&mut self, host: u32, slow: Option<SlowDisk>) {
         self.host_mut(host).disk.faults.slow = slow;

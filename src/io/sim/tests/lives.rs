@@ -151,3 +151,24 @@ fn a_task_set_ends_its_tasks_and_a_handle_gives_the_result() {
         assert!(waiting.await.is_err());
     });
 }
+
+#[test]
+fn what_outlives_every_process_is_counted() {
+    let left_behind = |forget: bool| {
+        let trial = move |world: World| async move {
+            start(&world, "1", move || async move {
+                let disk = crate::io::disk::Disk::mount("/data").expect("a disk");
+                if forget {
+                    // Like two values that hold each other.
+                    std::mem::forget(disk.clone());
+                }
+                sleep_ms(1_000).await;
+            })
+            .await;
+            sleep_ms(10).await;
+        };
+        run(4, WorldConfig::default(), trial).stats.left_behind
+    };
+    assert_eq!(left_behind(false), 0);
+    assert_eq!(left_behind(true), 1);
+}

@@ -139,3 +139,39 @@ pub const LIST_OFFSETS_RESPONSE: Schema = Schema {
     flexible: 6,
     fields: &[field("throttle_time_ms", I32).since(2), field("topics", Structs(LIST_OFFSETS_TOPIC_RESPONSE))],
 };
+
+const DELETE_RECORDS_PARTITION: &[Field] = &[field("partition_index", I32), field("offset", I64)];
+const DELETE_RECORDS_TOPIC: &[Field] = &[field("name", Str), field("partitions", Structs(DELETE_RECORDS_PARTITION))];
+/// `DeleteRecordsRequest`.
+pub const DELETE_RECORDS_REQUEST: Schema =
+    Schema { flexible: 2, fields: &[field("topics", Structs(DELETE_RECORDS_TOPIC)), field("timeout_ms", I32)] };
+
+const DELETE_RECORDS_PARTITION_RESULT: &[Field] =
+    &[field("partition_index", I32), field("low_watermark", I64), field("error_code", I16)];
+const DELETE_RECORDS_TOPIC_RESULT: &[Field] =
+    &[field("name", Str), field("partitions", Structs(DELETE_RECORDS_PARTITION_RESULT))];
+/// `DeleteRecordsResponse`.
+pub const DELETE_RECORDS_RESPONSE: Schema = Schema {
+    flexible: 2,
+    fields: &[field("throttle_time_ms", I32), field("topics", Structs(DELETE_RECORDS_TOPIC_RESULT))],
+};
+
+const OFFSET_FOR_LEADER_PARTITION: &[Field] =
+    &[field("partition", I32), field("current_leader_epoch", I32).since(2), field("leader_epoch", I32)];
+const OFFSET_FOR_LEADER_TOPIC: &[Field] =
+    &[field("topic", Str), field("partitions", Structs(OFFSET_FOR_LEADER_PARTITION))];
+/// `OffsetForLeaderEpochRequest`.
+pub const OFFSET_FOR_LEADER_EPOCH_REQUEST: Schema = Schema {
+    flexible: 4,
+    fields: &[field("replica_id", I32).since(3), field("topics", Structs(OFFSET_FOR_LEADER_TOPIC))],
+};
+
+const EPOCH_END_OFFSET_RESULT: &[Field] =
+    &[field("error_code", I16), field("partition", I32), field("leader_epoch", I32).since(1), field("end_offset", I64)];
+const OFFSET_FOR_LEADER_TOPIC_RESULT: &[Field] =
+    &[field("topic", Str), field("partitions", Structs(EPOCH_END_OFFSET_RESULT))];
+/// `OffsetForLeaderEpochResponse`.
+pub const OFFSET_FOR_LEADER_EPOCH_RESPONSE: Schema = Schema {
+    flexible: 4,
+    fields: &[field("throttle_time_ms", I32).since(2), field("topics", Structs(OFFSET_FOR_LEADER_TOPIC_RESULT))],
+};

@@ -54,6 +54,10 @@ fn pair(key: i16) -> Result<(&'static Schema, &'static Schema), CodecError> {
         ApiKey::ApiVersions => (&client::API_VERSIONS_REQUEST, &client::API_VERSIONS_RESPONSE),
         ApiKey::CreateTopics => (&client::CREATE_TOPICS_REQUEST, &client::CREATE_TOPICS_RESPONSE),
         ApiKey::DeleteTopics => (&client::DELETE_TOPICS_REQUEST, &client::DELETE_TOPICS_RESPONSE),
+        ApiKey::DeleteRecords => (&data::DELETE_RECORDS_REQUEST, &data::DELETE_RECORDS_RESPONSE),
+        ApiKey::OffsetForLeaderEpoch => {
+            (&data::OFFSET_FOR_LEADER_EPOCH_REQUEST, &data::OFFSET_FOR_LEADER_EPOCH_RESPONSE)
+        }
         ApiKey::InitProducerId => (&client::INIT_PRODUCER_ID_REQUEST, &client::INIT_PRODUCER_ID_RESPONSE),
         ApiKey::FetchSnapshot => (&quorum::FETCH_SNAPSHOT_REQUEST, &quorum::FETCH_SNAPSHOT_RESPONSE),
         ApiKey::Vote => (&quorum::VOTE_REQUEST, &quorum::VOTE_RESPONSE),

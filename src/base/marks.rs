@@ -1,0 +1,97 @@
+//! Coverage marks: states that a campaign should sometimes reach, or it tests less than it seems to.
+//!
+//! A mark is set where the code is in that state; a run counts how often, on its own thread, for the price of a
+//! thread-local addition. Marks change nothing: no code may ask for them.
+
+use std::cell::RefCell;
+
+macro_rules! marks {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
+        /// A state that is worth reaching.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Mark { $($(#[$doc])* $variant,)* }
+        impl Mark {
+            /// Every mark, in the order of the rooms that they stand in.
+            pub const ALL: &'static [Mark] = &[$(Mark::$variant,)*];
+            /// The name in a campaign's report.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Mark::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+marks! {
+    /// A log rolled to a new segment.
+    SegmentRolled = "segment-rolled";
+    /// Recovery cut off what was not whole at the end of a log.
+    TornTailCut = "torn-tail-cut";
+    /// A producer's retry was answered from the last five batches.
+    DuplicateAnswered = "duplicate-batch-answered";
+    /// A follower cut its log because the leader's epochs diverge from its own.
+    TruncatedOnDivergence = "log-truncated-on-divergence";
+    /// A leader lost every follower: the ISR is the leader alone.
+    IsrShrunkToOne = "isr-shrunk-to-one";
+    /// The controller refused to take a replica into the ISR.
+    IneligibleReplica = "ineligible-replica-refused";
+    /// A leader's request to change the ISR met a partition that had moved on.
+    StaleIsrChange = "stale-isr-change-refused";
+    /// A replica that left the ISR stays eligible (KIP-966).
+    ElrKept = "elr-kept";
+    /// The ISR was empty and an eligible replica became the leader.
+    ElrElected = "elr-elected";
+    /// Neither ISR nor eligible replicas were left and the last known leader came back.
+    LastKnownElected = "last-known-leader-elected";
+    /// A registration told of an unclean shutdown.
+    UncleanShutdown = "unclean-shutdown-registered";
+    /// A broker was fenced because its session ran out.
+    SessionExpired = "session-expired";
+    /// A voter refused a pre-vote, because it hears from a leader or knows more.
+    PreVoteRefused = "pre-vote-refused";
+    /// A quorum leader that no longer hears from a majority resigned.
+    CheckQuorumResigned = "check-quorum-resigned";
+    /// A quorum follower cut its log because the leader's diverges from it.
+    QuorumTruncated = "quorum-log-truncated";
+    /// A producer sent a batch again: it was refused, or its answer was lost.
+    BatchSentAgain = "batch-sent-again";
+}
+
+thread_local! {
+    static HITS: RefCell<[u64; Mark::ALL.len()]> = const { RefCell::new([0; Mark::ALL.len()]) };
+}
+
+/// The code is in the state that `mark` names.
+#[inline]
+pub fn mark(mark: Mark) {
+    HITS.with_borrow_mut(|hits| hits[mark as usize] += 1);
+}
+
+/// How often each mark was reached on this thread since the last call; those that were not are left out.
+#[must_use]
+pub fn take() -> Vec<(Mark, u64)> {
+    let hits = HITS.replace([0; Mark::ALL.len()]);
+    Mark::ALL.iter().copied().zip(hits).filter(|(_, hits)| *hits > 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_counted_and_taken_once() {
+        mark(Mark::ElrElected);
+        mark(Mark::ElrElected);
+        mark(Mark::SegmentRolled);
+        assert_eq!(take(), [(Mark::SegmentRolled, 1), (Mark::ElrElected, 2)]);
+        assert_eq!(take(), []);
+    }
+
+    #[test]
+    fn names_are_told_apart() {
+        let mut names: Vec<_> = Mark::ALL.iter().map(|m| m.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Mark::ALL.len());
+    }
+}

@@ -1,0 +1,400 @@
+//! From a failing run to the smallest scenario that still breaks the same property.
+//!
+//! Every step is a change of the scenario as data: faults, clients, topics, partitions, brokers and settings are left
+//! out, times and load made smaller. Such a change shuffles the interleaving, so a step counts as reproduced when the
+//! property breaks in at least one of [`SEEDS`] worlds.
+
+use std::convert::Infallible;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::job::{Job, What};
+use super::pool::Pool;
+use crate::base::BrokerId;
+use crate::scenario::model::{Action, Role, Scenario};
+use crate::scenario::units::{Bytes, Millis};
+use crate::scenario::{self, random};
+use crate::trial::Capsule;
+
+/// Worlds in which a step is tried.
+pub const SEEDS: u64 = 20;
+/// Simulated time that is left after the last fault when the duration is shortened.
+const AFTER_LAST_MS: u64 = 10_000;
+
+/// The smallest failing scenario that was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shrunk {
+    /// The scenario; it expects what it violates, where that is an invariant.
+    pub scenario: Scenario,
+    /// A seed in which it fails.
+    pub seed: u64,
+    /// In how many of [`SEEDS`] worlds it fails.
+    pub rate: u64,
+    /// For each fault that does harm, by its place in the list: in how many worlds it still fails without it.
+    pub without: Vec<(usize, u64)>,
+    /// Runs that it took.
+    pub runs: u64,
+    /// False if time was up before nothing more could be taken away.
+    pub finished: bool,
+}
+
+/// A search under way.
+pub struct Shrinker<'a> {
+    pool: &'a mut Pool,
+    property: String,
+    plant: Vec<String>,
+    seeds: Vec<u64>,
+    deadline: Option<Instant>,
+    runs: u64,
+}
+
+/// A row of smaller scenarios to try.
+type Step = fn(&Scenario) -> Vec<Scenario>;
+
+/// The steps after the fault list, in the order in which they gain most.
+const STEPS: &[Step] =
+    &[fewer_clients, fewer_topics, fewer_partitions, fewer_brokers, shorter, less_load, less_config, rounder_times];
+
+impl<'a> Shrinker<'a> {
+    /// A search for what breaks as in `capsule`, until `deadline`.
+    #[must_use]
+    pub fn new(pool: &'a mut Pool, capsule: &Capsule, deadline: Option<Instant>) -> Self {
+        let first = capsule.seeds.world;
+        let seeds = std::iter::once(first).chain((0..SEEDS).filter(|s| *s != first)).take(SEEDS as usize).collect();
+        let (property, plant) = (capsule.property.clone(), capsule.plant.clone());
+        Self { pool, property, plant, seeds, deadline, runs: 0 }
+    }
+
+    /// Shrinks; `told` hears of every step that was taken.
+    ///
+    /// # Errors
+    /// If the capsule's own scenario does not break its property any more.
+    pub fn shrink(mut self, capsule: &Capsule, mut told: impl FnMut(&Scenario, u64)) -> Result<Shrunk, String> {
+        let mut best = capsule.scenario.clone();
+        if !self.reproduces(&best) {
+            let property = &self.property;
+            return Err(format!("{property} does not break in any of {SEEDS} worlds: there is nothing to shrink"));
+        }
+        let mut size = usize::MAX;
+        while weight(&best) < size && self.in_time() {
+            size = weight(&best);
+            best = self.fewer_faults(best, &mut told);
+            for step in STEPS {
+                best = self.take(*step, best, &mut told);
+            }
+        }
+        let finished = self.in_time();
+        Ok(self.conclude(best, finished))
+    }
+
+    fn in_time(&self) -> bool {
+        self.deadline.is_none_or(|deadline| Instant::now() < deadline)
+    }
+
+    /// True if the property breaks in one of the worlds. The world in which it did is tried first next time.
+    fn reproduces(&mut self, scenario: &Scenario) -> bool {
+        let hit = self.play(scenario, true).first().copied();
+        if let Some(seed) = hit {
+            self.seeds.retain(|s| *s != seed);
+            self.seeds.insert(0, seed);
+        }
+        hit.is_some()
+    }
+
+    /// The seeds in which the property breaks; the first of them only, if one is enough.
+    fn play(&mut self, scenario: &Scenario, one: bool) -> Vec<u64> {
+        let Self { pool, property, plant, seeds, runs, .. } = self;
+        let job = |seed: &u64| Job {
+            seed: *seed,
+            plant: plant.clone(),
+            what: What::Play(Box::new(Scenario { expect: scenario::model::Expect::default(), ..scenario.clone() })),
+        };
+        let mut hits = Vec::new();
+        let played = pool.run::<Infallible>(seeds.iter().map(job), |job, record| {
+            *runs += 1;
+            if record.violated.contains(property) || record.failure.is_some_and(|f| f.property == *property) {
+                hits.push(job.seed);
+            }
+            Ok(if one && !hits.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        });
+        match played {
+            Ok(()) => hits,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Takes `candidate` in the place of `best` if it makes sense, is another, and still fails.
+    fn accept(&mut self, best: &mut Scenario, candidate: Scenario, told: &mut impl FnMut(&Scenario, u64)) -> bool {
+        let Some(candidate) = tidy(candidate).filter(|c| c != best) else { return false };
+        if !self.in_time() || !self.reproduces(&candidate) {
+            return false;
+        }
+        *best = candidate;
+        told(best, self.runs);
+        true
+    }
+
+    /// Tries the candidates of a step again and again, as long as one of them is taken.
+    fn take(&mut self, step: Step, mut best: Scenario, told: &mut impl FnMut(&Scenario, u64)) -> Scenario {
+        'again: loop {
+            for candidate in step(&best) {
+                if self.accept(&mut best, candidate, told) {
+                    continue 'again;
+                }
+            }
+            return best;
+        }
+    }
+
+    /// Delta debugging over the faults that do harm: halves, quarters, and so on down to single ones.
+    fn fewer_faults(&mut self, mut best: Scenario, told: &mut impl FnMut(&Scenario, u64)) -> Scenario {
+        let mut chunk = harms(&best).len().div_ceil(2);
+        while chunk > 0 {
+            let mut at = 0;
+            while at < harms(&best).len() {
+                let drop: Vec<usize> = harms(&best).into_iter().skip(at).take(chunk).collect();
+                let candidate = without(&best, &drop);
+                if !self.accept(&mut best, candidate, told) {
+                    at += chunk;
+                }
+            }
+            chunk = if chunk == 1 { 0 } else { chunk.div_ceil(2) };
+        }
+        best
+    }
+
+    fn conclude(mut self, best: Scenario, finished: bool) -> Shrunk {
+        let hits = self.play(&best, false);
+        let mut essential = Vec::new();
+        for index in harms(&best) {
+            let count = tidy(without(&best, &[index])).map_or(0, |c| self.play(&c, false).len() as u64);
+            essential.push((index, count));
+        }
+        let mut scenario = best;
+        scenario.name = format!("{}-shrunk", scenario.name.trim_end_matches("-shrunk"));
+        scenario.story = format!("The smallest scenario found that breaks {}.", self.property);
+        if scenario::keys::PROPERTIES.contains(&self.property.as_str()) {
+            scenario.expect.violations = vec![self.property.clone()];
+        }
+        let seed = self.seeds.first().copied().unwrap_or(0);
+        let seed = hits.iter().copied().find(|s| *s == seed).or(hits.first().copied()).unwrap_or(seed);
+        Shrunk { scenario, seed, rate: hits.len() as u64, without: essential, runs: self.runs, finished }
+    }
+}
+
+/// Places of the faults that do harm.
+fn harms(scenario: &Scenario) -> Vec<usize> {
+    let places = scenario.faults.iter().enumerate();
+    places.filter(|(_, f)| random::does_harm(&f.action)).map(|(i, _)| i).collect()
+}
+
+fn without(scenario: &Scenario, places: &[usize]) -> Scenario {
+    let mut smaller = scenario.clone();
+    let mut place = 0..;
+    smaller.faults.retain(|_| !place.next().is_some_and(|i| places.contains(&i)));
+    smaller
+}
+
+/// Takes out what only mended what is no longer done; `None` if the scenario makes no sense for another reason.
+fn tidy(mut scenario: Scenario) -> Option<Scenario> {
+    loop {
+        let nonsense = scenario::validate(&scenario);
+        let Some(first) = nonsense.first() else { return Some(scenario) };
+        let place = first.path.strip_prefix("faults[")?.split(']').next()?.parse::<usize>().ok()?;
+        if random::does_harm(&scenario.faults.get(place)?.action) {
+            return None;
+        }
+        scenario.faults.remove(place);
+    }
+}
+
+/// How much there is in a scenario: what a round of steps must make smaller.
+fn weight(s: &Scenario) -> usize {
+    let partitions: u32 = s.topics.iter().map(|t| t.partitions).sum();
+    let of = |role: &Role| match role {
+        Role::Producer(p) => p.config.len() + p.rate as usize + p.count as usize,
+        Role::Consumer(c) => c.config.len(),
+    };
+    let clients: usize = s.clients.iter().map(|c| 1 + of(&c.role)).sum();
+    s.faults.len() * 4 + clients + partitions as usize + s.cluster.brokers as usize + s.cluster.config.len()
+}
+
+fn fewer_clients(s: &Scenario) -> Vec<Scenario> {
+    let each = (0..s.clients.len()).rev();
+    each.map(|i| edited(s, |s| drop(s.clients.remove(i)))).collect()
+}
+
+fn fewer_topics(s: &Scenario) -> Vec<Scenario> {
+    let each = (0..s.topics.len()).rev();
+    each.map(|i| {
+        edited(s, |s| {
+            let topic = s.topics.remove(i);
+            s.clients.retain(|c| topic_of(&c.role) != topic.name);
+        })
+    })
+    .collect()
+}
+
+fn fewer_partitions(s: &Scenario) -> Vec<Scenario> {
+    let mut all = Vec::new();
+    for (i, topic) in s.topics.iter().enumerate() {
+        for partitions in [1, topic.partitions / 2, topic.partitions - 1] {
+            if partitions > 0 && partitions < topic.partitions {
+                all.push(edited(s, |s| {
+                    s.topics[i].partitions = partitions;
+                    s.topics[i].assignment.truncate(partitions as usize);
+                }));
+            }
+        }
+    }
+    all
+}
+
+/// One broker less, the last: its replicas go to nobody, and what was done to it is not done.
+fn fewer_brokers(s: &Scenario) -> Vec<Scenario> {
+    let last = BrokerId(s.cluster.brokers as i32);
+    let mut one_less = s.clone();
+    one_less.cluster.brokers -= 1;
+    one_less.cluster.broker_config.remove(&last);
+    for topic in &mut one_less.topics {
+        topic.assignment.iter_mut().for_each(|replicas| replicas.retain(|id| *id != last));
+        let fewest = topic.assignment.iter().map(Vec::len).min().unwrap_or(topic.replication_factor as usize);
+        topic.assignment.iter_mut().for_each(|replicas| replicas.truncate(fewest));
+        topic.replication_factor = topic.replication_factor.min(fewest as u32).min(one_less.cluster.brokers);
+    }
+    one_less.faults.retain(|f| !names(&f.action, last));
+    let possible = one_less.cluster.brokers > 0 && one_less.topics.iter().all(|t| t.replication_factor > 0);
+    if possible { vec![one_less] } else { Vec::new() }
+}
+
+fn shorter(s: &Scenario) -> Vec<Scenario> {
+    let last = s.faults.iter().map(|f| f.at.0).max().unwrap_or(0);
+    let lengths = [last + AFTER_LAST_MS, s.duration.0 * 3 / 4];
+    let lengths = lengths.into_iter().filter(|ms| *ms >= 1_000 && *ms < s.duration.0);
+    lengths
+        .map(|ms| {
+            edited(s, |s| {
+                s.duration = Millis(ms.div_ceil(1_000) * 1_000);
+                s.faults.retain(|f| f.at <= s.duration);
+            })
+        })
+        .collect()
+}
+
+fn less_load(s: &Scenario) -> Vec<Scenario> {
+    let mut all = Vec::new();
+    for i in 0..s.clients.len() {
+        let change = |change: fn(&mut scenario::model::Producer)| {
+            edited(s, |s| {
+                if let Role::Producer(p) = &mut s.clients[i].role {
+                    change(p);
+                }
+            })
+        };
+        all.push(change(|p| p.count = 1));
+        all.push(change(|p| p.rate = (p.rate / 2).max(1)));
+        all.push(change(|p| p.value_size = Bytes(100.min(p.value_size.0))));
+    }
+    all
+}
+
+/// Every setting back to its default, one at a time.
+fn less_config(s: &Scenario) -> Vec<Scenario> {
+    let keys = s.cluster.config.keys();
+    let mut all: Vec<_> = keys.map(|key| edited(s, |s| drop(s.cluster.config.remove(key)))).collect();
+    for i in 0..s.clients.len() {
+        all.push(edited(s, |s| match &mut s.clients[i].role {
+            Role::Producer(p) => p.config.clear(),
+            Role::Consumer(c) => c.config.clear(),
+        }));
+    }
+    all
+}
+
+fn topic_of(role: &Role) -> &str {
+    match role {
+        Role::Producer(p) => &p.topic,
+        Role::Consumer(c) => &c.topic,
+    }
+}
+
+/// True if the action names the broker outright, wherever in it that may be.
+fn names(action: &Action, broker: BrokerId) -> bool {
+    fn search(value: &Value, broker: i64) -> bool {
+        match value {
+            Value::Object(map) => {
+                map.iter().any(|(key, v)| (key == "broker" && v.as_i64() == Some(broker)) || search(v, broker))
+            }
+            Value::Array(items) => items.iter().any(|v| search(v, broker)),
+            _ => false,
+        }
+    }
+    serde_json::to_value(action).is_ok_and(|value| search(&value, broker.0.into()))
+}
+
+/// Times that a person would have written.
+fn rounder_times(s: &Scenario) -> Vec<Scenario> {
+    [1_000, 100]
+        .map(|unit| edited(s, |s| s.faults.iter_mut().for_each(|f| f.at = Millis(f.at.0.div_ceil(unit) * unit))))
+        .to_vec()
+}
+
+fn edited(scenario: &Scenario, edit: impl FnOnce(&mut Scenario)) -> Scenario {
+    let mut edited = scenario.clone();
+    edit(&mut edited);
+    edited
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario() -> Scenario {
+        let text = r#"{"name": "s", "cluster": {"brokers": 3, "config": {"min.insync.replicas": 2}},
+            "topics": [{"name": "a", "assignment": [[1, 2, 3], [3, 2, 1]]}, {"name": "b", "partitions": 4}],
+            "clients": [{"name": "w", "producer": {"topic": "a", "rate": 50}}, {"name": "v", "producer": {"topic": "b"}}],
+            "faults": [{"at": "1s", "power-cut": {"broker": 3}}, {"at": "2s", "isolate": {"broker": 1}},
+                       {"at": "3s", "start": {"broker": 3}}, {"at": "4234ms", "heal": "all"}]}"#;
+        scenario::parse("s.json", text).expect("a scenario")
+    }
+
+    #[test]
+    fn what_only_mends_goes_with_what_it_mended() {
+        let s = scenario();
+        assert_eq!(harms(&s), [0, 1]);
+        let left = |drop: &[usize]| {
+            let tidied = tidy(without(&s, drop)).expect("it makes sense");
+            tidied.faults.iter().map(|f| f.action.name()).collect::<Vec<_>>()
+        };
+        assert_eq!(left(&[0]), ["isolate", "heal"]);
+        assert_eq!(left(&[1]), ["power-cut", "start"]);
+        assert_eq!(left(&[0, 1]), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_broker_goes_with_its_replicas_and_its_faults() {
+        let smaller = fewer_brokers(&scenario()).pop().expect("there are brokers to spare");
+        assert_eq!(smaller.topics[0].replication_factor, 2);
+        assert!(smaller.topics[0].assignment.iter().all(|r| r.len() == 2 && !r.contains(&BrokerId(3))));
+        let tidied = tidy(smaller).expect("it makes sense");
+        assert_eq!(tidied.faults.iter().map(|f| f.action.name()).collect::<Vec<_>>(), ["isolate", "heal"]);
+        let single = edited(&scenario(), |s| s.cluster.brokers = 1);
+        assert_eq!(fewer_brokers(&single), []);
+    }
+
+    #[test]
+    fn every_step_makes_scenarios_that_make_sense_or_are_refused() {
+        for step in STEPS {
+            for candidate in step(&scenario()) {
+                if let Some(candidate) = tidy(candidate) {
+                    assert!(scenario::validate(&candidate).is_empty());
+                }
+            }
+        }
+        assert_eq!(fewer_topics(&scenario())[0].clients.len(), 1);
+        assert_eq!(shorter(&scenario())[0].duration, Millis(15_000));
+        assert_eq!(rounder_times(&scenario())[0].faults[3].at, Millis(5_000));
+    }
+}

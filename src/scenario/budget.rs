@@ -1,0 +1,159 @@
+//! The fault budget: how much the configuration promises to survive.
+//!
+//! With replication factor R and M = min(min.insync.replicas, R), an acknowledged record is held by M in-sync replicas at
+//! least. So at most M - 1 replicas of a partition may lose what they have not synced in one window, which lasts from
+//! the power cut until that replica is in the ISR again. A single-copy promise (M = 1) survives no power cut at all.
+//!
+//! A crash alone loses nothing, but the cluster cannot tell it from a power cut: an unclean shutdown takes a replica out
+//! of ISR and ELR (KIP-966), and if that befalls all who hold a record, the last known leader is elected, who may be the
+//! one that did lose it. So beside a power cut every crash counts as a loss; among crashes alone none does.
+//!
+//! The generator asks before it draws a power cut, with windows of an assumed length; the trial asks again before it
+//! carries one out, with the ISR as it is.
+
+use std::collections::BTreeMap;
+
+use super::model::Scenario;
+use crate::base::{BrokerId, TopicPartition};
+
+/// How a broker ended that was not stopped in an orderly way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loss {
+    /// The process died; what it wrote is still there.
+    Process,
+    /// What was not synced may be gone.
+    Unsynced,
+}
+
+/// What the budget needs to know of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stake {
+    /// Which one.
+    pub tp: TopicPartition,
+    /// The brokers that hold it, or may.
+    pub replicas: Vec<BrokerId>,
+    /// How many must hold a record before it counts as written: M.
+    pub copies: usize,
+}
+
+/// Whether every partition survives that `broker` ends with `loss`, while the brokers of `open` ended so before and are
+/// not back in every ISR.
+///
+/// # Errors
+/// The first partition that would not.
+pub fn survives(
+    stakes: &[Stake],
+    open: &BTreeMap<BrokerId, Loss>,
+    broker: BrokerId,
+    loss: Loss,
+) -> Result<(), TopicPartition> {
+    for stake in stakes.iter().filter(|s| s.replicas.contains(&broker)) {
+        let others = stake.replicas.iter().filter(|id| **id != broker).filter_map(|id| open.get(id));
+        let (count, gravest) = others.fold((1, loss), |(n, gravest), other| (n + 1, gravest.max(*other)));
+        if gravest.max(open.get(&broker).copied().unwrap_or(loss)) == Loss::Unsynced && count >= stake.copies {
+            return Err(stake.tp.clone());
+        }
+    }
+    Ok(())
+}
+
+/// The stakes of a scenario. A topic that the controller places may have replicas anywhere.
+#[must_use]
+pub fn stakes(scenario: &Scenario) -> Vec<Stake> {
+    let min_isr = scenario.cluster.config.get("min.insync.replicas").and_then(|text| text.parse().ok()).unwrap_or(1);
+    let everywhere: Vec<_> = scenario.cluster.ids().collect();
+    let mut stakes = Vec::new();
+    for topic in &scenario.topics {
+        for index in 0..topic.partitions as i32 {
+            let tp = TopicPartition::new(topic.name.as_str(), index);
+            let replicas = topic.assignment.get(index as usize).unwrap_or(&everywhere).clone();
+            stakes.push(Stake { tp, replicas, copies: min_isr.min(topic.replication_factor as usize) });
+        }
+    }
+    stakes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn stake(replicas: &[i32], copies: usize) -> Stake {
+        let tp = TopicPartition::new("t", 0);
+        Stake { tp, replicas: replicas.iter().map(|id| BrokerId(*id)).collect(), copies }
+    }
+
+    fn ask(stakes: &[Stake], open: &[i32], broker: i32) -> bool {
+        let open = open.iter().map(|id| (BrokerId(*id), Loss::Unsynced)).collect();
+        survives(stakes, &open, BrokerId(broker), Loss::Unsynced).is_ok()
+    }
+
+    #[test]
+    fn one_copy_of_two_may_go_and_not_the_other() {
+        let stakes = [stake(&[1, 2, 3], 2)];
+        assert!(ask(&stakes, &[], 1));
+        assert!(!ask(&stakes, &[2], 1));
+        assert!(ask(&stakes, &[4], 1), "a broker without a replica is no loss");
+        assert!(ask(&stakes, &[1, 2], 4), "nor is one that goes");
+        assert!(ask(&[stake(&[1, 2, 3], 3)], &[2], 1));
+        assert!(!ask(&[stake(&[1, 2, 3], 1)], &[], 1), "a single copy survives nothing");
+    }
+
+    #[test]
+    fn crashes_lose_nothing_but_beside_a_power_cut() {
+        let stakes = [stake(&[1, 2, 3], 2)];
+        let ask = |open: &[(i32, Loss)], loss| {
+            let open = open.iter().map(|(id, loss)| (BrokerId(*id), *loss)).collect();
+            survives(&stakes, &open, BrokerId(1), loss).is_ok()
+        };
+        assert!(ask(&[(2, Loss::Process), (3, Loss::Process)], Loss::Process));
+        assert!(!ask(&[(2, Loss::Unsynced)], Loss::Process));
+        assert!(!ask(&[(2, Loss::Process)], Loss::Unsynced));
+        assert!(ask(&[(1, Loss::Unsynced)], Loss::Process));
+    }
+
+    #[test]
+    fn a_topic_that_nobody_placed_may_be_anywhere() {
+        let text = r#"{"name": "s", "cluster": {"brokers": 3, "config": {"min.insync.replicas": 2}},
+            "topics": [{"name": "a", "partitions": 1, "replication-factor": 1},
+                       {"name": "b", "assignment": [[1, 2]]}]}"#;
+        let stakes = stakes(&crate::scenario::parse("s.json", text).expect("a scenario"));
+        assert_eq!(stakes.len(), 2);
+        assert_eq!((stakes[0].replicas.len(), stakes[0].copies), (3, 1));
+        assert_eq!((stakes[1].replicas.as_slice(), stakes[1].copies), ([BrokerId(1), BrokerId(2)].as_slice(), 2));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        /// Whatever is allowed one after the other, every acknowledged record keeps a copy that was not hit.
+        #[test]
+        fn of_every_record_one_copy_is_left(
+            copies in 1usize..=5,
+            holders in proptest::sample::subsequence(vec![1, 2, 3, 4, 5], 1..=5),
+            cuts in proptest::collection::vec((1i32..=6, proptest::bool::ANY), 0..8),
+        ) {
+            // Some M of the replicas hold a record; whichever they are, not all of them are hit.
+            let stakes = [stake(&[1, 2, 3, 4, 5], copies)];
+            let mut open = BTreeMap::new();
+            for (cut, power) in cuts {
+                let loss = if power { Loss::Unsynced } else { Loss::Process };
+                if survives(&stakes, &open, BrokerId(cut), loss).is_ok() {
+                    let graver = open.get(&BrokerId(cut)).map_or(loss, |before: &Loss| loss.max(*before));
+                    open.insert(BrokerId(cut), graver);
+                }
+            }
+            let ends: Vec<_> = holders.iter().map(|id| open.get(&BrokerId(*id)).copied()).collect();
+            if holders.len() >= copies && ends.contains(&Some(Loss::Unsynced)) {
+                prop_assert!(ends.contains(&None), "{:?} hold it, {:?} went", holders, open);
+            }
+        }
+        /// More windows open never make a cut allowed that was not.
+        #[test]
+        fn the_budget_only_shrinks(copies in 1usize..=5, open in proptest::collection::btree_set(1i32..=5, 0..5), more in 1i32..=5, cut in 1i32..=5) {
+            let stakes = [stake(&[1, 2, 3, 4, 5], copies)];
+            let open: Vec<i32> = open.into_iter().collect();
+            let wider: Vec<i32> = open.iter().copied().chain([more]).collect();
+            prop_assert!(ask(&stakes, &open, cut) || !ask(&stakes, &wider, cut));
+        }
+    }
+}

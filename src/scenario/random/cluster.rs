@@ -1,0 +1,95 @@
+//! Topology, configuration and topics of a drawn scenario.
+
+use crate::base::BrokerId;
+use crate::base::random::Stream;
+use crate::broker::config::KEYS;
+use crate::scenario::model::{Cluster, Config, Topic};
+
+/// The most replicas of a partition.
+const MAX_REPLICAS: u64 = 5;
+/// The most partitions of all topics together.
+const MAX_PARTITIONS: u32 = 50;
+
+/// How many brokers, each as often as it stands here: clusters of three are what bugs were found in most, and others
+/// hide others.
+const BROKERS: [u32; 20] = [1, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 5, 6, 7];
+/// How many partitions a topic has.
+const PARTITIONS: [u32; 14] = [1, 1, 2, 3, 3, 4, 6, 6, 6, 8, 9, 12, 16, 40];
+/// How many replicas a partition has, if there are brokers enough.
+const REPLICAS: [u64; 12] = [1, 2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 5];
+/// `min.insync.replicas`.
+const MIN_ISR: [u64; 10] = [1, 2, 2, 2, 2, 2, 2, 2, 3, 3];
+
+/// A setting that is drawn: its key, how many times in a hundred it is, and from where to where.
+struct Knob(&'static str, u64, u64, u64);
+
+/// The settings besides those that hang together. A key that the brokers do not know is drawn and left out, so that the
+/// other draws stay what they are when it comes to be known.
+const KNOBS: [Knob; 14] = [
+    Knob("replica.lag.time.max.ms", 70, 1_500, 15_000),
+    Knob("replica.fetch.wait.max.ms", 50, 20, 600),
+    Knob("replica.fetch.backoff.ms", 50, 50, 1_000),
+    Knob("replica.fetch.max.bytes", 30, 2_048, 65_536),
+    Knob("replica.high.watermark.checkpoint.interval.ms", 60, 200, 8_000),
+    Knob("log.index.interval.bytes", 40, 256, 8_192),
+    Knob("controller.quorum.append.linger.ms", 30, 0, 50),
+    Knob("controller.quorum.election.backoff.max.ms", 30, 100, 2_000),
+    Knob("metadata.max.idle.interval.ms", 20, 200, 2_000),
+    Knob("metadata.log.max.record.bytes.between.snapshots", 70, 2_048, 16_384),
+    Knob("metadata.log.segment.bytes", 50, 8_192, 32_768),
+    Knob("metadata.max.retention.bytes", 30, 16_384, 65_536),
+    Knob("replica.socket.timeout.ms", 50, 2_000, 20_000),
+    Knob("controller.socket.timeout.ms", 50, 2_000, 20_000),
+];
+
+/// The brokers.
+pub(super) fn cluster(stream: &mut Stream) -> Cluster {
+    Cluster { brokers: *stream.pick(&BROKERS), ..Cluster::default() }
+}
+
+/// What all brokers are set to.
+pub(super) fn config(stream: &mut Stream) -> Config {
+    let mut config = Config::new();
+    let mut set = |key: &str, drawn: bool, value: u64| {
+        if drawn && KEYS.contains(&key) {
+            config.insert(key.to_owned(), value.to_string());
+        }
+    };
+    set("min.insync.replicas", true, *stream.pick(&MIN_ISR));
+    // Segments small enough to roll, and larger than any batch of the drawn producers.
+    set("log.segment.bytes", stream.chance(95, 100), stream.between(12 << 10, 40 << 10));
+    let (session, drawn) = (stream.between(1_500, 9_000), stream.chance(75, 100));
+    set("broker.session.timeout.ms", drawn, session);
+    set("broker.heartbeat.interval.ms", drawn, session / stream.between(3, 5));
+    let (fetch, drawn) = (stream.between(600, 3_000), stream.chance(50, 100));
+    set("controller.quorum.fetch.timeout.ms", drawn, fetch);
+    set("controller.quorum.request.timeout.ms", drawn, fetch);
+    set("controller.quorum.election.timeout.ms", drawn, stream.between(300, 1_500));
+    for Knob(key, percent, low, high) in KNOBS {
+        set(key, stream.chance(percent, 100), stream.between(low, high));
+    }
+    config
+}
+
+/// The topics, with their replicas assigned so that the fault budget is known beforehand.
+pub(super) fn topics(stream: &mut Stream, cluster: &Cluster) -> Vec<Topic> {
+    let mut left = MAX_PARTITIONS;
+    let mut topics = Vec::new();
+    for n in 0..=stream.below(3).min(stream.below(3)) {
+        let partitions = (*stream.pick(&PARTITIONS)).min(left);
+        let replicas = (*stream.pick(&REPLICAS)).min(MAX_REPLICAS).min(u64::from(cluster.brokers));
+        if partitions > 0 {
+            let assignment = (0..partitions).map(|_| replicas_of(stream, cluster, replicas as usize)).collect();
+            topics.push(Topic { name: format!("t{n}"), partitions, replication_factor: replicas as u32, assignment });
+        }
+        left -= partitions;
+    }
+    topics
+}
+
+fn replicas_of(stream: &mut Stream, cluster: &Cluster, count: usize) -> Vec<BrokerId> {
+    let mut ids: Vec<_> = cluster.ids().collect();
+    stream.shuffle(&mut ids);
+    ids.truncate(count);
+    ids
+}

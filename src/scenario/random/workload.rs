@@ -1,0 +1,65 @@
+//! Who writes and who reads in a drawn scenario. Everybody writes with `acks=all` and idempotence: in the budget of
+//! faults nothing that they were promised may be lost.
+
+use crate::base::random::Stream;
+use crate::scenario::model::{Acks, Assign, Client, Config, Consumer, Producer, Role, Topic};
+use crate::scenario::units::Bytes;
+
+/// Bytes that a value has.
+const VALUES: [u64; 8] = [16, 100, 100, 200, 200, 500, 1_000, 2_000];
+
+/// The clients of all topics.
+pub(super) fn clients(stream: &mut Stream, topics: &[Topic]) -> Vec<Client> {
+    let mut clients = Vec::new();
+    // Records per second of all topics together.
+    let rate = stream.between(90, 300);
+    for topic in topics {
+        let count = stream.between(1, 4);
+        let rate = (rate / topics.len() as u64 / count).max(1) as u32;
+        let name = format!("{}-writers", topic.name);
+        clients.push(Client { name, role: Role::Producer(producer(stream, topic, count as u32, rate)) });
+        for n in 0..stream.below(3) {
+            let name = format!("{}-reader-{n}", topic.name);
+            clients.push(Client { name, role: Role::Consumer(consumer(stream, topic)) });
+        }
+    }
+    clients
+}
+
+fn producer(stream: &mut Stream, topic: &Topic, count: u32, rate: u32) -> Producer {
+    let mut config = Config::new();
+    let mut set = |key: &str, value: u64| config.insert(key.to_owned(), value.to_string());
+    set("batch.size", stream.between(256, 8_192));
+    if stream.chance(1, 2) {
+        set("linger.ms", stream.between(0, 100));
+    }
+    if stream.chance(3, 4) {
+        set("request.timeout.ms", stream.between(1_000, 10_000));
+    }
+    if stream.chance(1, 4) {
+        set("max.in.flight.requests.per.connection", stream.between(1, 5));
+    }
+    if stream.chance(1, 2) {
+        set("metadata.max.age.ms", stream.between(1_000, 30_000));
+    }
+    let value_size = Bytes(*stream.pick(&VALUES));
+    Producer { topic: topic.name.clone(), count, rate, acks: Acks::All, value_size, config }
+}
+
+fn consumer(stream: &mut Stream, topic: &Topic) -> Consumer {
+    let mut config = Config::new();
+    let mut set = |key: &str, value: u64| config.insert(key.to_owned(), value.to_string());
+    if stream.chance(1, 2) {
+        set("fetch.max.wait.ms", stream.between(10, 1_000));
+    }
+    if stream.chance(1, 4) {
+        set("fetch.min.bytes", stream.between(1, 4_096));
+    }
+    if stream.chance(1, 4) {
+        set("max.partition.fetch.bytes", stream.between(1_024, 65_536));
+    }
+    if stream.chance(1, 2) {
+        set("request.timeout.ms", stream.between(2_000, 10_000));
+    }
+    Consumer { topic: topic.name.clone(), assign: Assign::All, config }
+}
