@@ -154,6 +154,19 @@ config! {
     quorum_retry_backoff_ms: i64 = 20, "controller.quorum.retry.backoff.ms", 0 ..= MAX;
     /// An idle controller writes a no-op record this often, in ms; 0 never.
     metadata_max_idle_interval_ms: i64 = 500, "metadata.max.idle.interval.ms", 0 ..= MAX;
+    /// Bytes of metadata records after which a snapshot is written.
+    metadata_max_bytes_between_snapshots: i64 = 20_971_520, "metadata.log.max.record.bytes.between.snapshots",
+        1 ..= i64::MAX;
+    /// Time after which a snapshot of the metadata is written, in ms; 0 never.
+    metadata_max_snapshot_interval_ms: i64 = 3_600_000, "metadata.log.max.snapshot.interval.ms", 0 ..= i64::MAX;
+    /// Bytes after which a segment of the metadata log is rolled.
+    metadata_log_segment_bytes: i64 = 1_073_741_824, "metadata.log.segment.bytes", 12 ..= MAX;
+    /// Age after which a segment of the metadata log is rolled, in ms.
+    metadata_log_segment_ms: i64 = 604_800_000, "metadata.log.segment.ms", 1 ..= i64::MAX;
+    /// Bytes of metadata log and snapshots that are kept; below 0 there is no limit.
+    metadata_max_retention_bytes: i64 = 104_857_600, "metadata.max.retention.bytes", -1 ..= i64::MAX;
+    /// Age of metadata snapshots that are kept, in ms; below 0 there is no limit.
+    metadata_max_retention_ms: i64 = 604_800_000, "metadata.max.retention.ms", -1 ..= i64::MAX;
     /// Bytes after which a log segment is rolled.
     log_segment_bytes: i64 = 1_073_741_824, "log.segment.bytes", 1_024 ..= MAX;
     /// Age after which a log segment is rolled, in ms.

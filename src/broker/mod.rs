@@ -11,6 +11,7 @@
 //! | [`quorum`] | the shell of the Raft core: metadata log, peers, commits |
 //! | [`controller`] | the shell of the controller core, on voters |
 //! | [`publisher`], [`metadata`] | committed metadata into this node's image and partitions |
+//! | [`snapshot_generator`] | when a snapshot of the metadata is due |
 //! | [`partitions`] | logs, leading, following, fetchers, ISR changes |
 //! | [`groups`] | the shell of the group coordinators |
 //! | [`server`], [`handlers`] | connections; one file for each family of APIs |
@@ -31,3 +32,4 @@ pub mod producer_ids;
 pub mod publisher;
 pub mod quorum;
 pub mod server;
+pub mod snapshot_generator;

@@ -20,6 +20,7 @@ use super::producer_ids::ProducerIds;
 use super::publisher::Publisher;
 use super::quorum::{Quorum, QuorumConfig};
 use super::server;
+use super::snapshot_generator::SnapshotGenerator;
 use crate::base::{BrokerEpoch, BrokerId};
 use crate::controller::ControllerConfig;
 use crate::controller::image::Image;
@@ -93,7 +94,13 @@ impl Node {
         let mut draw = crate::io::rng("incarnation");
         let incarnation = uuid::Uuid::from_u64_pair(draw.next_u64(), draw.next_u64());
         let groups = Groups::new(options.id, group_config(&options), partitions.clone());
-        let publisher = Publisher::new(&metadata, partitions.clone(), &groups, probe.clone(), options.id, incarnation);
+        let generator = SnapshotGenerator::new(
+            quorum.clone(),
+            options.config.metadata_max_bytes_between_snapshots as u64,
+            options.config.metadata_max_snapshot_interval_ms as u64,
+        );
+        let identity = (options.id, incarnation);
+        let publisher = Publisher::new(&metadata, partitions.clone(), &groups, probe.clone(), identity, generator);
         tasks.spawn("metadata-publisher", publisher.run(quorum.subscribe()));
         let node = Arc::new(Self {
             lifecycle: Lifecycle::new(
@@ -276,5 +283,14 @@ fn quorum_config(options: &NodeOptions) -> QuorumConfig {
         voters: options.voters.iter().map(|(id, a)| (*id, (a.host.clone(), a.port))).collect::<BTreeMap<_, _>>(),
         client_id: format!("raft-client-{}", options.id),
         raft,
+        log: LogConfig {
+            segment_bytes: c.metadata_log_segment_bytes as u32,
+            segment_ms: c.metadata_log_segment_ms as u64,
+            ..LogConfig::default()
+        },
+        retention: crate::raft::Limits {
+            max_bytes: c.metadata_max_retention_bytes,
+            max_ms: c.metadata_max_retention_ms,
+        },
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::base::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, TopicPartition};
+pub use crate::raft::SnapshotId;
 
 /// Identity of one batch in a log: what two replicas must agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,20 @@ pub enum Event {
     /// The metadata log was cut at `to`.
     RaftTruncated { to: Offset },
     /// The metadata log as recovery found it.
-    RaftLoaded { start: Offset, batches: Vec<BatchMark> },
+    RaftLoaded { start: Offset, batches: Vec<BatchMark>, snapshots: Vec<SnapshotId> },
+    /// A snapshot of the metadata is durable on this node.
+    SnapshotStored { snapshot: SnapshotId },
+    /// A snapshot is deleted.
+    SnapshotDeleted { snapshot: SnapshotId },
+    /// The metadata log was thrown away; it starts anew at the end of this snapshot.
+    RaftStartedAnew { snapshot: SnapshotId },
+    /// This node made its metadata out of a snapshot of so many records.
+    SnapshotLoaded { snapshot: SnapshotId, records: usize },
+    /// The checksum of all metadata below `next`, as this node holds it.
+    MetadataDigest { next: Offset, digest: u32 },
+    /// This node's metadata holds its own registration, `ns` nanoseconds after its process began to load: it replayed
+    /// so many records, after those of a snapshot if there was one.
+    MetadataCaughtUp { snapshot: Option<(SnapshotId, usize)>, replayed: usize, ns: u64 },
     /// The node knows that everything below `high_watermark` is committed.
     RaftCommitted { high_watermark: Offset },
     /// This node became the active controller of `epoch` and has replayed everything before its term.

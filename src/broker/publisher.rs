@@ -8,12 +8,14 @@ use uuid::Uuid;
 use super::groups::Groups;
 use super::metadata::MetadataCache;
 use super::partitions::Partitions;
-use super::probe::{Event, PartitionFacts, Probe};
-use super::quorum::{CommittedReader, QuorumEvent};
+use super::probe::{Event, PartitionFacts, Probe, SnapshotId};
+use super::quorum::{CommittedBatch, CommittedReader, LoadedSnapshot, QuorumEvent};
+use super::snapshot_generator::SnapshotGenerator;
 use crate::base::{BrokerId, Offset, TopicId};
 use crate::controller::image::{BrokerEvent, Changes, Image, Partition, RecoveryState};
+use crate::io::clock;
 
-/// Feeds one node's image, partitions and probe.
+/// Feeds one node's image, partitions and probe, and has snapshots written of it.
 pub struct Publisher {
     metadata: Arc<MetadataCache>,
     partitions: Partitions,
@@ -21,8 +23,17 @@ pub struct Publisher {
     probe: Probe,
     me: BrokerId,
     incarnation: Uuid,
+    generator: SnapshotGenerator,
     /// The image holds the registration of this life.
     registered: bool,
+    load: Load,
+}
+
+/// What it took to come to the metadata of this life.
+struct Load {
+    began_ns: u64,
+    snapshot: Option<(SnapshotId, usize)>,
+    replayed: usize,
 }
 
 impl Publisher {
@@ -33,35 +44,53 @@ impl Publisher {
         partitions: Partitions,
         groups: &Arc<Groups>,
         probe: Probe,
-        me: BrokerId,
-        incarnation: Uuid,
+        (me, incarnation): (BrokerId, Uuid),
+        generator: SnapshotGenerator,
     ) -> Self {
-        Self {
-            metadata: metadata.clone(),
-            partitions,
-            groups: groups.clone(),
-            probe,
-            me,
-            incarnation,
-            registered: false,
-        }
+        let load = Load { began_ns: clock::now().mono_ns, snapshot: None, replayed: 0 };
+        let (metadata, groups) = (metadata.clone(), groups.clone());
+        Self { metadata, partitions, groups, probe, me, incarnation, generator, registered: false, load }
     }
 
     /// Applies every committed batch, for as long as the node lives.
     pub async fn run(mut self, mut committed: CommittedReader) {
         let mut image = Image::default();
         loop {
-            let QuorumEvent::Batch(batch) = committed.next().await else { continue };
-            let mut changes = Changes::default();
-            for (offset, record) in &batch.records {
-                if let Err(error) = image.apply(*offset, record, &mut changes) {
-                    // Every node replays the same record: the log says something that this version does not understand.
-                    tracing::error!(%offset, %error, "metadata record skipped");
-                }
+            match committed.next().await {
+                QuorumEvent::Snapshot(snapshot) => self.take_snapshot(&mut image, &snapshot),
+                QuorumEvent::Batch(batch) => self.take_batch(&mut image, &batch),
+                QuorumEvent::Leading { .. } | QuorumEvent::NotLeading { .. } => {}
             }
-            image.advance(batch.next);
-            self.publish(&image, &changes, batch.base, batch.next);
         }
+    }
+
+    fn take_batch(&mut self, image: &mut Image, batch: &CommittedBatch) {
+        let mut changes = Changes::default();
+        for (offset, record) in &batch.records {
+            if let Err(error) = image.apply(*offset, record, &mut changes) {
+                // Every node replays the same record: the log says something that this version does not understand.
+                tracing::error!(%offset, %error, "metadata record skipped");
+            }
+        }
+        image.advance(batch.next);
+        self.load.replayed += batch.records.len();
+        self.publish(image, &changes, batch.base, batch.next);
+        self.generator.applied(image, batch, &self.probe);
+    }
+
+    fn take_snapshot(&mut self, image: &mut Image, snapshot: &LoadedSnapshot) {
+        let (id, records) = (snapshot.id, snapshot.records.len());
+        let loaded = match Image::from_records(&snapshot.records, id.offset) {
+            Ok(loaded) => loaded,
+            Err(error) => return tracing::error!(snapshot = %id, %error, "a snapshot of the metadata is skipped"),
+        };
+        let changes = loaded.changes_since(image);
+        *image = loaded;
+        self.probe.tell(Event::SnapshotLoaded { snapshot: id, records });
+        self.probe.tell(Event::MetadataDigest { next: id.offset, digest: image.digest() });
+        self.load.snapshot = Some((id, records));
+        self.publish(image, &changes, id.offset - 1, id.offset);
+        self.generator.loaded();
     }
 
     fn publish(&mut self, image: &Image, changes: &Changes, base: Offset, next: Offset) {
@@ -83,6 +112,9 @@ impl Publisher {
         {
             self.partitions.set_broker_epoch(registration.epoch);
             self.registered = true;
+            let Load { began_ns, snapshot, replayed } = self.load;
+            let ns = clock::now().mono_ns - began_ns;
+            self.probe.tell(Event::MetadataCaughtUp { snapshot, replayed, ns });
         }
         self.registered
     }

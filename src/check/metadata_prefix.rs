@@ -1,5 +1,6 @@
 //! META-PREFIX: what every node has applied is a prefix of the committed metadata log, and at one offset every node
-//! applies the same change.
+//! applies the same change. Snapshots included: wherever two nodes state a checksum of all metadata below one offset, one
+//! having replayed it and the other having loaded it, it is the same (KAFKA-14618).
 //!
 //! No stricter: nodes lag behind each other as long as they like.
 
@@ -14,6 +15,7 @@ use crate::broker::probe::{Event, PartitionFacts};
 pub(super) struct MetadataPrefix {
     applied: BTreeMap<BrokerId, Offset>,
     changes: BTreeMap<(Offset, TopicPartition), PartitionFacts>,
+    digests: BTreeMap<Offset, (BrokerId, u32)>,
 }
 
 impl MetadataPrefix {
@@ -31,6 +33,16 @@ impl MetadataPrefix {
                         format!(
                             "{tp}: at metadata offset {offset} node {node} applied {facts:?}, another one {first:?}"
                         ),
+                    );
+                }
+            }
+            Event::MetadataDigest { next, digest } => {
+                let (first, known) = *self.digests.entry(*next).or_insert((node, *digest));
+                if known != *digest {
+                    out.report(
+                        "META-PREFIX",
+                        None,
+                        format!("below {next} node {node} holds other metadata ({digest:08x}) than node {first} ({known:08x})"),
                     );
                 }
             }

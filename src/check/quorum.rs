@@ -1,11 +1,11 @@
 //! The ground truth of the metadata quorum: each voter's log as its own probes tell it, durable or not, and the one
 //! committed log that all of them must share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::verdict::Findings;
 use crate::base::{BrokerId, Offset};
-use crate::broker::probe::{BatchMark, Event};
+use crate::broker::probe::{BatchMark, Event, SnapshotId};
 
 /// One node's metadata log.
 #[derive(Clone, Debug, Default)]
@@ -14,11 +14,17 @@ pub(super) struct MetadataLog {
     pub(super) batches: Vec<BatchMark>,
     /// Everything below is on its device.
     pub(super) durable: Offset,
+    /// The snapshots on its device: each stands for everything below its end.
+    snapshots: BTreeSet<SnapshotId>,
     /// Its high watermark.
     pub(super) high_watermark: Offset,
 }
 
 impl MetadataLog {
+    /// The end of the latest snapshot.
+    pub(super) fn snapshot_end(&self) -> Offset {
+        self.snapshots.last().map_or(Offset::ZERO, |id| id.offset)
+    }
     fn truncate(&mut self, to: Offset) {
         let keep = self.batches.partition_point(|b| b.next <= to);
         self.batches.truncate(keep);
@@ -46,7 +52,10 @@ impl Quorum {
     pub(super) fn durable_on(&self, end: Offset) -> Vec<BrokerId> {
         let mark = self.committed[..self.committed.partition_point(|b| b.next <= end)].last();
         let holds = |log: &MetadataLog| {
-            mark.is_none_or(|m| log.durable >= m.next && log.batches.binary_search_by_key(&m.base, |b| b.base).is_ok())
+            mark.is_none_or(|m| {
+                let in_log = || log.batches.binary_search_by_key(&m.base, |b| b.base).is_ok();
+                log.snapshot_end() >= m.next || (log.durable >= m.next && in_log())
+            })
         };
         self.voters.iter().copied().filter(|v| self.logs.get(v).is_some_and(holds)).collect()
     }
@@ -67,9 +76,22 @@ impl Quorum {
     pub(super) fn observe(&mut self, node: BrokerId, event: &Event, out: &mut Findings) -> Option<Offset> {
         let log = self.logs.entry(node).or_default();
         match event {
-            Event::RaftLoaded { batches, .. } => {
-                let end = batches.last().map_or(Offset::ZERO, |b| b.next);
-                *log = MetadataLog { batches: batches.clone(), durable: end, high_watermark: Offset::ZERO };
+            Event::RaftLoaded { start, batches, snapshots } => {
+                let durable = batches.last().map_or(*start, |b| b.next);
+                let (batches, snapshots) = (batches.clone(), snapshots.iter().copied().collect());
+                *log = MetadataLog { batches, durable, snapshots, high_watermark: Offset::ZERO };
+                log.snapshots.clone().into_iter().for_each(|id| self.check_snapshot(node, id, out));
+            }
+            Event::SnapshotStored { snapshot } => {
+                log.snapshots.insert(*snapshot);
+                self.check_snapshot(node, *snapshot, out);
+            }
+            Event::SnapshotDeleted { snapshot } => {
+                log.snapshots.remove(snapshot);
+            }
+            Event::RaftStartedAnew { snapshot } => {
+                log.batches.clear();
+                log.durable = snapshot.offset;
             }
             Event::RaftAppended { batches } => log.batches.extend_from_slice(batches),
             Event::RaftSynced { end } => log.durable = log.durable.max(*end),
@@ -78,6 +100,17 @@ impl Quorum {
             _ => {}
         }
         None
+    }
+    /// A snapshot covers what is committed, whole batches of it, and is named after the epoch of the last.
+    fn check_snapshot(&self, node: BrokerId, id: SnapshotId, out: &mut Findings) {
+        let last = self.committed.binary_search_by_key(&id.offset, |b| b.next).ok().map(|i| self.committed[i]);
+        if last.is_none_or(|b| b.epoch != id.epoch) {
+            out.report(
+                "RAFT-COMMIT",
+                None,
+                format!("node {node}'s snapshot {id} does not end with a committed batch of its epoch ({last:?})"),
+            );
+        }
     }
     fn commit(&mut self, node: BrokerId, high_watermark: Offset, out: &mut Findings) -> Option<Offset> {
         let end = self.committed_end();

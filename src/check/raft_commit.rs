@@ -1,7 +1,7 @@
 //! RAFT-COMMIT: one record per committed metadata offset, ever, on every voter; the high watermark never falls and is
-//! on a majority of voters' disks (KIP-595; KAFKA-10533).
+//! on a majority of voters' disks, in their logs or in their snapshots (KIP-595, KIP-630; KAFKA-10533).
 //!
-//! No stricter: durability is judged when something becomes committed and when a voter's log is loaded or cut,
+//! No stricter: durability is judged when something becomes committed and when a voter's log is loaded, cut or thrown away,
 //! because only then can it change for the worse; a single voter may lose what a majority still holds.
 
 use super::quorum::Quorum;
@@ -21,7 +21,14 @@ impl RaftCommit {
         quorum: &Quorum,
         out: &mut Findings,
     ) {
-        let lessened = matches!(event, Event::RaftLoaded { .. } | Event::RaftTruncated { .. }) && quorum.is_voter(node);
+        let lessening = matches!(
+            event,
+            Event::RaftLoaded { .. }
+                | Event::RaftTruncated { .. }
+                | Event::RaftStartedAnew { .. }
+                | Event::SnapshotDeleted { .. }
+        );
+        let lessened = lessening && quorum.is_voter(node);
         let end = match grown {
             Some(end) => end,
             None if lessened => quorum.committed_end(),

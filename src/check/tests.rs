@@ -3,7 +3,7 @@
 use super::verdict::Audit;
 use super::{Court, Promises};
 use crate::base::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, TopicPartition};
-use crate::broker::probe::{BatchMark, Event, PartitionFacts, RaftRole};
+use crate::broker::probe::{BatchMark, Event, PartitionFacts, RaftRole, SnapshotId};
 use crate::world::history::{Op, Promise, Value};
 
 fn tp() -> TopicPartition {
@@ -394,4 +394,38 @@ fn raft_commit_names_two_records_at_one_committed_offset() {
     s.tell(3, Event::RaftTruncated { to: Offset(0) });
     s.tell(3, Event::RaftAppended { batches: vec![mark(0, 2, 6)] });
     s.tell(3, Event::RaftCommitted { high_watermark: Offset(1) }).violates("RAFT-COMMIT");
+}
+
+#[test]
+fn raft_commit_counts_a_snapshot_as_what_it_covers_and_names_one_that_ends_elsewhere() {
+    let mut s = Story::new();
+    commit_metadata(&mut s, 6);
+    let snapshot = |offset, epoch| SnapshotId { offset: Offset(offset), epoch: LeaderEpoch(epoch) };
+    s.tell(2, Event::SnapshotStored { snapshot: snapshot(6, 1) });
+    s.tell(2, Event::RaftStartedAnew { snapshot: snapshot(6, 1) });
+    let nothing = |snapshots| Event::RaftLoaded { start: Offset(6), batches: vec![], snapshots };
+    s.tell(3, nothing(vec![snapshot(6, 1)]));
+    assert!(s.names().is_empty(), "found {:?}", s.names());
+    s.tell(3, Event::SnapshotStored { snapshot: snapshot(5, 1) }).violates("RAFT-COMMIT");
+    let mut s = Story::new();
+    commit_metadata(&mut s, 6);
+    s.tell(2, Event::SnapshotStored { snapshot: snapshot(6, 2) }).violates("RAFT-COMMIT");
+}
+
+#[test]
+fn raft_commit_names_logs_thrown_away_without_a_snapshot() {
+    let mut s = Story::new();
+    commit_metadata(&mut s, 6);
+    let nothing = |snapshots| Event::RaftLoaded { start: Offset(6), batches: vec![], snapshots };
+    s.tell(2, nothing(vec![]));
+    s.tell(3, nothing(vec![])).violates("RAFT-COMMIT");
+}
+
+#[test]
+fn meta_prefix_names_metadata_that_differs_at_one_offset() {
+    let mut s = Story::new();
+    commit_metadata(&mut s, 6);
+    s.tell(1, Event::MetadataDigest { next: Offset(6), digest: 7 });
+    s.tell(2, Event::MetadataDigest { next: Offset(6), digest: 7 });
+    s.tell(3, Event::MetadataDigest { next: Offset(6), digest: 8 }).violates("META-PREFIX");
 }

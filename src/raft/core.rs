@@ -1,16 +1,18 @@
 //! [`RaftCore`]: the state of a quorum member, what it is told and what it wants done. The rules of elections are in
 //! `election`, those of a leader in `leading`, those of whoever fetches in `following`.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use kafka_protocol::ResponseError;
 
 use super::config::RaftConfig;
 use super::message::{
-    Answer, Body, ElectionState, Input, Leadership, Output, ReadRange, Reply, Request, RequestId, Response, Token,
+    Answer, Body, ElectionState, Input, Leadership, Output, ReadChunk, ReadRange, Reply, Request, RequestId, Response,
+    SnapshotId, Token,
 };
 use super::peers::Peers;
-use super::roles::{Fetch, Resigned, Role, RoleKind};
+use super::roles::{Fetch, FetchSnapshot, Resigned, Role, RoleKind};
+use super::snapshots::no_records;
 use crate::base::bugs::{Bug, planted};
 use crate::base::random::Stream;
 use crate::base::{BrokerId, LeaderEpoch, Now, Offset};
@@ -23,6 +25,8 @@ pub struct RaftCore {
     pub(super) me: BrokerId,
     pub(super) rng: Stream,
     pub(super) log: LogState,
+    /// The snapshots that are durable, with their sizes. A log that does not start at 0 starts at the end of the first.
+    pub(super) snapshots: BTreeMap<SnapshotId, u64>,
     /// What this node stands for; the device may still be a step behind, see `stored`.
     pub(super) election: ElectionState,
     pub(super) role: Role,
@@ -38,23 +42,27 @@ pub struct RaftCore {
     stored: u64,
     /// What may leave only once the quorum state of that number is durable.
     held: VecDeque<(u64, Output)>,
-    sync_under_way: bool,
+    pub(super) sync_under_way: bool,
     reported: Option<(RoleKind, LeaderEpoch, Option<BrokerId>)>,
     failed: bool,
 }
 
 impl RaftCore {
-    /// A member that starts with what its disk holds: `stored` is none if there is no quorum-state file. The first
-    /// [`Input::Tick`] should follow at once.
+    /// A member that starts with what its disk holds: `stored` is none if there is no quorum-state file, `snapshots`
+    /// have their sizes in bytes. The first [`Input::Tick`] should follow at once.
     ///
     /// As Kafka's `QuorumState.initialize`, except that a node that had voted for itself does not campaign in that
     /// epoch again: it may have led it and lost what it wrote.
+    ///
+    /// # Panics
+    /// If the log does not hold, or continue, what the snapshots cover.
     #[must_use]
     pub fn new(
         config: RaftConfig,
         me: BrokerId,
         stored: Option<ElectionState>,
         log: LogState,
+        snapshots: BTreeMap<SnapshotId, u64>,
         jitter: Stream,
         now: Now,
     ) -> Self {
@@ -63,18 +71,21 @@ impl RaftCore {
             config.request_timeout_ms,
             config.retry_backoff_ms,
         );
-        let mut election = stored.unwrap_or_default();
-        if election.epoch < log.last_epoch() {
-            election = ElectionState { epoch: log.last_epoch(), leader: None, voted: None };
-        }
+        let first = snapshots.first_key_value().map(|(id, _)| id.offset);
+        let last = snapshots.last_key_value().map(|(id, _)| id.offset);
+        let start = log.log_start();
+        assert!(start == Offset::ZERO || first == Some(start), "a log from {start} without the snapshot before it");
+        assert!(last.is_none_or(|end| end <= log.log_end()), "a snapshot up to {last:?} is beyond the log");
         let mut core = Self {
             config,
             me,
             rng: jitter,
             log,
-            election,
+            snapshots,
+            election: stored.unwrap_or_default(),
             role: Role::Unattached { deadline: None },
-            high_watermark: None,
+            // Only what is committed is ever in a snapshot.
+            high_watermark: last,
             peers,
             lost_elections: 0,
             shutting_down: false,
@@ -86,6 +97,10 @@ impl RaftCore {
             reported: None,
             failed: false,
         };
+        let last_epoch = core.last_epoch();
+        if core.election.epoch < last_epoch {
+            core.election = ElectionState { epoch: last_epoch, leader: None, voted: None };
+        }
         core.role = core.initial_role(now);
         core
     }
@@ -135,6 +150,9 @@ impl RaftCore {
             }
             Input::Synced { generation, end } => self.on_synced(now, generation, end, out),
             Input::Stored { sequence } => self.on_stored(now, sequence, out),
+            Input::SnapshotStored { snapshot, size } => self.on_snapshot_stored(now, snapshot, size, out),
+            Input::SnapshotRefused { snapshot } => self.end_download(now, Some(snapshot)),
+            Input::Clean { before } => self.clean(before, out),
             Input::Resign { epoch } => {
                 if epoch == self.election.epoch {
                     self.resign(now, out);
@@ -161,7 +179,7 @@ impl RaftCore {
             Role::Prospective { deadline, .. } => Some(*deadline),
             Role::Candidate(c) => Some(c.backoff_until.unwrap_or(c.deadline)),
             Role::Leader(_) => self.leader_deadline(),
-            Role::Follower(f) => Some(f.fetch_deadline).filter(|_| self.is_voter()),
+            Role::Follower(f) => Some(f.fetch_deadline).filter(|_| self.is_voter() && !self.is_finishing_download()),
             Role::Resigned(r) => Some(r.deadline),
         };
         let leads = self.role.leading().is_some();
@@ -249,14 +267,22 @@ impl RaftCore {
                 let fetch = Fetch { replica, epoch, offset, last_epoch, high_watermark, max_wait_ms };
                 self.on_fetch(now, token, fetch, out);
             }
+            Request::FetchSnapshot { replica, epoch, snapshot, position, max_bytes } => {
+                let fetch = FetchSnapshot { replica, epoch, snapshot, position, max_bytes };
+                self.on_fetch_snapshot(now, token, fetch, out);
+            }
         }
     }
     fn on_response(&mut self, now: Now, id: RequestId, answer: Answer, out: &mut Vec<Output>) {
         let Some(peer) = self.peers.finished(id) else { return };
         let before = (self.role.kind(), self.election);
         let refused = answer.error.is_some();
+        let gone = matches!(answer.error, Some(ResponseError::SnapshotNotFound | ResponseError::PositionOutOfRange));
         if self.on_common_response(now, &answer, out) {
             self.on_particular_response(now, peer, answer, out);
+        }
+        if gone {
+            self.end_download(now, None);
         }
         // Kafka asks again at once; a peer that knows no better would be asked without pause.
         if refused && before == (self.role.kind(), self.election) {
@@ -292,8 +318,11 @@ impl RaftCore {
                     resigned.unacknowledged.remove(&peer);
                 }
             }
-            Body::Fetch { high_watermark, diverging, records } => {
-                self.on_fetch_answer(now, peer, high_watermark, diverging, records, out);
+            Body::Fetch { high_watermark, diverging, snapshot, records } => {
+                self.on_fetch_answer(now, peer, high_watermark, (diverging, snapshot), records, out);
+            }
+            Body::FetchSnapshot { snapshot, size, position, chunk } => {
+                self.on_piece(now, peer, (snapshot, size, position), chunk, out);
             }
         }
     }
@@ -386,7 +415,7 @@ impl RaftCore {
         &mut self,
         token: Token,
         error: Option<ResponseError>,
-        body: Body<ReadRange>,
+        body: Body<ReadRange, ReadChunk>,
         out: &mut Vec<Output>,
     ) {
         let vote = matches!(body, Body::Vote { .. });
@@ -451,14 +480,4 @@ impl RaftCore {
     pub(super) fn other_voters(&self) -> BTreeSet<BrokerId> {
         self.config.voters.iter().copied().filter(|&id| id != self.me).collect()
     }
-    /// The epoch of the last record; Kafka calls that of an empty log 0.
-    pub(super) fn last_epoch(&self) -> LeaderEpoch {
-        self.log.last_epoch().max(LeaderEpoch(0))
-    }
-}
-
-/// A fetch answer that carries nothing.
-pub(super) fn no_records() -> Body<ReadRange> {
-    let nothing = ReadRange { from: Offset::ZERO, to: Offset::ZERO };
-    Body::Fetch { high_watermark: None, diverging: None, records: nothing }
 }

@@ -3,9 +3,10 @@
 
 use kafka_protocol::ResponseError;
 
-use super::core::{RaftCore, no_records};
+use super::core::RaftCore;
 use super::message::{ElectionState, Output, Request};
 use super::roles::{Candidate, Follower, Resigned, Role, RoleKind, Tally};
+use super::snapshots::no_records;
 use crate::base::marks::{Mark, mark};
 use crate::base::time::NANOS_PER_MS;
 use crate::base::{BrokerId, LeaderEpoch, Now, Offset};
@@ -28,6 +29,7 @@ impl RaftCore {
             fetch_deadline: now.after_ms(self.config.fetch_timeout_ms),
             has_fetched: false,
             leader_high_watermark: None,
+            download: None,
         }
     }
 
@@ -167,7 +169,10 @@ impl RaftCore {
                 None if due(c.deadline) => self.become_prospective(now, out),
                 _ => {}
             },
-            Role::Follower(f) if due(f.fetch_deadline) => self.become_prospective(now, out),
+            // Neither is a slow disk under a snapshot a reason to leave the leader.
+            Role::Follower(f) if due(f.fetch_deadline) && !self.is_finishing_download() => {
+                self.become_prospective(now, out);
+            }
             Role::Leader(l) if due(l.check_quorum_at) && self.config.voters.len() > 1 => {
                 mark(Mark::CheckQuorumResigned);
                 self.resign(now, out);

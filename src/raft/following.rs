@@ -1,7 +1,7 @@
 //! What a follower and an observer do: fetch, append, truncate, follow the high watermark.
 
 use super::core::RaftCore;
-use super::message::{Batch, Output, Request};
+use super::message::{Batch, Output, Request, SnapshotId};
 use super::roles::Role;
 use crate::base::bugs::{Bug, planted};
 use crate::base::marks::{Mark, mark};
@@ -36,6 +36,9 @@ impl RaftCore {
     }
     /// A voter's fetch acknowledges all that it holds, so that has to be durable; an observer's does not.
     fn may_fetch(&self) -> bool {
+        if self.is_finishing_download() {
+            return false;
+        }
         if self.is_voter() && !planted(Bug::FetchBeforeFlush) {
             self.log.durable_end() == self.log.log_end()
         } else {
@@ -43,6 +46,10 @@ impl RaftCore {
         }
     }
     fn fetch_from(&mut self, now: Now, peer: BrokerId, out: &mut Vec<Output>) {
+        let leader = matches!(&self.role, Role::Follower(f) if f.leader == peer);
+        if let Some(request) = self.next_piece().filter(|_| leader) {
+            return self.send(now, peer, request, out);
+        }
         let request = Request::Fetch {
             replica: self.me,
             epoch: self.election.epoch,
@@ -60,7 +67,7 @@ impl RaftCore {
         now: Now,
         peer: BrokerId,
         high_watermark: Option<Offset>,
-        diverging: Option<(LeaderEpoch, Offset)>,
+        (diverging, snapshot): (Option<(LeaderEpoch, Offset)>, Option<SnapshotId>),
         records: Vec<Batch>,
         out: &mut Vec<Output>,
     ) {
@@ -76,6 +83,9 @@ impl RaftCore {
                 self.peers.back_off(peer, now);
             }
             return;
+        }
+        if let Some(snapshot) = snapshot {
+            return self.begin_download(snapshot, peer, now, out);
         }
         // Only of a log that agrees with the leader's does its high watermark say anything.
         follower.leader_high_watermark = high_watermark.or(follower.leader_high_watermark);

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 
 use kafka_protocol::ResponseError;
 
-use super::core::{RaftCore, no_records};
-use super::message::{Batch, Body, Content, ElectionState, Output, ReadRange, Request, Token};
+use super::core::RaftCore;
+use super::message::{Batch, Body, Content, ElectionState, Output, ReadChunk, ReadRange, Request, Token};
 use super::roles::{Fetch, Leader, Progress, Role, WaitingFetch};
+use super::snapshots::{Agreement, no_records};
 use crate::base::{BrokerId, LeaderEpoch, Now, Offset};
 
 impl RaftCore {
@@ -64,7 +65,7 @@ impl RaftCore {
             }
         }
         for token in expired {
-            self.reply(token, None, self.fetched(None, ReadRange { from: Offset::ZERO, to: Offset::ZERO }), out);
+            self.reply(token, None, self.fetched(ReadRange { from: Offset::ZERO, to: Offset::ZERO }), out);
         }
     }
     pub(super) fn append(&mut self, batch: Batch, out: &mut Vec<Output>) {
@@ -102,9 +103,16 @@ impl RaftCore {
         if let Err(error) = self.check_fetch(&fetch) {
             return self.reply(token, Some(error), no_records(), out);
         }
-        if let Some(diverging) = self.divergence(&fetch) {
-            let nothing = ReadRange { from: fetch.offset, to: fetch.offset };
-            return self.reply(token, None, self.fetched(Some(diverging), nothing), out);
+        let nothing = ReadRange { from: fetch.offset, to: fetch.offset };
+        let (diverging, snapshot) = match self.agreement(fetch.offset, fetch.last_epoch) {
+            Agreement::Prefix => (None, None),
+            Agreement::Diverging(epoch, end) => (Some((epoch, end)), None),
+            Agreement::Snapshot(id) => (None, Some(id)),
+        };
+        if diverging.is_some() || snapshot.is_some() {
+            let high_watermark = self.role.leading().and_then(|leader| leader.high_watermark);
+            let body = Body::Fetch { high_watermark, diverging, snapshot, records: nothing };
+            return self.reply(token, None, body, out);
         }
         self.acknowledge(now, fetch.replica, fetch.offset, out);
         if !self.serve(token, &fetch, out) {
@@ -116,53 +124,51 @@ impl RaftCore {
         }
     }
     fn check_fetch(&self, fetch: &Fetch) -> Result<(), ResponseError> {
-        let possible = fetch.offset >= Offset::ZERO
-            && fetch.last_epoch >= LeaderEpoch(0)
-            && fetch.last_epoch <= fetch.epoch
-            && fetch.replica != self.me;
+        let possible =
+            fetch.offset >= Offset::ZERO && fetch.last_epoch >= LeaderEpoch(0) && fetch.last_epoch <= fetch.epoch;
         if !possible {
             return Err(ResponseError::InvalidRequest);
         }
-        if fetch.epoch < self.election.epoch {
+        self.check_leader_request(fetch.replica, fetch.epoch)
+    }
+    /// What only the leader of `epoch` may answer (`KafkaRaftClient.validateLeaderOnlyRequest`).
+    pub(super) fn check_leader_request(&self, replica: BrokerId, epoch: LeaderEpoch) -> Result<(), ResponseError> {
+        if replica == self.me {
+            return Err(ResponseError::InvalidRequest);
+        }
+        if epoch < self.election.epoch {
             return Err(ResponseError::FencedLeaderEpoch);
         }
-        if fetch.epoch > self.election.epoch {
+        if epoch > self.election.epoch {
             return Err(ResponseError::UnknownLeaderEpoch);
         }
         if self.role.leading().is_none() {
             return Err(ResponseError::NotLeaderOrFollower);
         }
-        if fetch.offset < self.log.log_start() {
-            return Err(ResponseError::OffsetOutOfRange);
-        }
         Ok(())
-    }
-    /// Where the replica's log leaves ours, if it does (`ReplicatedLog.validateOffsetAndEpoch`).
-    fn divergence(&self, fetch: &Fetch) -> Option<(LeaderEpoch, Offset)> {
-        if (fetch.offset, fetch.last_epoch) == (Offset::ZERO, LeaderEpoch(0)) {
-            return None;
-        }
-        match self.log.end_offset_for(fetch.last_epoch) {
-            Some((epoch, end)) if epoch == fetch.last_epoch && end >= fetch.offset => None,
-            Some(diverging) => Some(diverging),
-            None => Some((LeaderEpoch(0), self.log.log_start())),
-        }
     }
     /// A voter's fetch says that everything below its offset is on that voter's device.
     fn acknowledge(&mut self, now: Now, replica: BrokerId, offset: Offset, out: &mut Vec<Output>) {
+        let Some(leader) = self.role.leading_mut() else { return };
+        let Some(voter) = leader.voters.get_mut(&replica) else { return };
+        voter.offset = offset;
+        self.heard_from(now, replica);
+        if self.advance_leader_high_watermark(out) {
+            self.serve_waiting(out);
+        }
+    }
+    /// A voter fetched records or a snapshot: it follows, and counts for check-quorum (KAFKA-15489).
+    pub(super) fn heard_from(&mut self, now: Now, replica: BrokerId) {
         let announce_at = now.after_ms(self.config.begin_quorum_epoch_interval_ms());
         let check_quorum_at = now.after_ms(self.config.check_quorum_timeout_ms());
         let others_needed = self.config.majority() - 1;
         let Some(leader) = self.role.leading_mut() else { return };
         let Some(voter) = leader.voters.get_mut(&replica) else { return };
-        *voter = Progress { offset, acknowledged: true, announce_at };
+        (voter.acknowledged, voter.announce_at) = (true, announce_at);
         leader.fetched.insert(replica);
         if leader.fetched.len() >= others_needed {
             leader.fetched.clear();
             leader.check_quorum_at = check_quorum_at;
-        }
-        if self.advance_leader_high_watermark(out) {
-            self.serve_waiting(out);
         }
     }
     /// The high watermark is what a majority has on its devices, once that includes a record of this epoch. Returns
@@ -199,12 +205,12 @@ impl RaftCore {
         if to == fetch.offset && !news && fetch.max_wait_ms > 0 {
             return false;
         }
-        let body = self.fetched(None, ReadRange { from: fetch.offset, to });
+        let body = self.fetched(ReadRange { from: fetch.offset, to });
         self.reply(token, None, body, out);
         true
     }
-    fn fetched(&self, diverging: Option<(LeaderEpoch, Offset)>, records: ReadRange) -> Body<ReadRange> {
+    fn fetched(&self, records: ReadRange) -> Body<ReadRange, ReadChunk> {
         let high_watermark = self.role.leading().and_then(|leader| leader.high_watermark);
-        Body::Fetch { high_watermark, diverging, records }
+        Body::Fetch { high_watermark, diverging: None, snapshot: None, records }
     }
 }

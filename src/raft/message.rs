@@ -34,6 +34,21 @@ pub struct Leadership {
     pub epoch: LeaderEpoch,
 }
 
+/// Names a snapshot: where it ends and the epoch of the last record that it covers (Kafka's `OffsetAndEpoch`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SnapshotId {
+    /// The offset after the last record that it covers: never the last one's own (KAFKA-14618).
+    pub offset: Offset,
+    /// The epoch of that record.
+    pub epoch: LeaderEpoch,
+}
+
+impl std::fmt::Display for SnapshotId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.offset, self.epoch)
+    }
+}
+
 /// One batch of the metadata log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
@@ -115,23 +130,36 @@ pub enum Request {
         /// How long the leader may wait for something to send, in milliseconds.
         max_wait_ms: u64,
     },
+    /// A replica that the leader sent to a snapshot asks for a piece of it (KIP-630).
+    FetchSnapshot {
+        /// Who asks.
+        replica: BrokerId,
+        /// The epoch that the replica knows.
+        epoch: LeaderEpoch,
+        /// Which one.
+        snapshot: SnapshotId,
+        /// Where the piece starts, in bytes.
+        position: u64,
+        /// How much of it at most, in bytes.
+        max_bytes: usize,
+    },
 }
 
-/// The answer to a [`Request`]. `R` is what stands for records: [`ReadRange`] in what this node answers,
-/// `Vec<Batch>` in what it receives.
+/// The answer to a [`Request`]. `R` is what stands for records, `C` for a piece of a snapshot: [`ReadRange`] and
+/// [`ReadChunk`] in what this node answers, `Vec<Batch>` and `Bytes` in what it receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response<R> {
+pub struct Response<R, C> {
     /// Whom the answering node knows as the leader.
     pub current: Leadership,
     /// Why the request was refused, if it was.
     pub error: Option<ResponseError>,
     /// What is particular to the kind of request.
-    pub body: Body<R>,
+    pub body: Body<R, C>,
 }
 
 /// The particular part of a [`Response`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Body<R> {
+pub enum Body<R, C> {
     /// To [`Request::Vote`].
     Vote { granted: bool },
     /// To [`Request::BeginQuorumEpoch`].
@@ -145,8 +173,21 @@ pub enum Body<R> {
         /// Where the replica's log leaves the leader's: the largest epoch not above the replica's last one, and
         /// its end in the leader's log.
         diverging: Option<(LeaderEpoch, Offset)>,
+        /// The snapshot that the replica has to load, because the log that it lacks is gone.
+        snapshot: Option<SnapshotId>,
         /// The records.
         records: R,
+    },
+    /// To [`Request::FetchSnapshot`].
+    FetchSnapshot {
+        /// Which one.
+        snapshot: SnapshotId,
+        /// The size of all of it, in bytes.
+        size: u64,
+        /// Where this piece starts.
+        position: u64,
+        /// The piece.
+        chunk: C,
     },
 }
 
@@ -160,10 +201,19 @@ pub struct ReadRange {
     pub to: Offset,
 }
 
+/// A part of a snapshot that the shell is to put into a response: at most `max_bytes` from `position` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadChunk {
+    /// Where to start, in bytes.
+    pub position: u64,
+    /// How much at most; 0 for none.
+    pub max_bytes: usize,
+}
+
 /// An answer that leaves this node.
-pub type Reply = Response<ReadRange>;
+pub type Reply = Response<ReadRange, ReadChunk>;
 /// An answer that reached this node.
-pub type Answer = Response<Vec<Batch>>;
+pub type Answer = Response<Vec<Batch>, Bytes>;
 
 /// Names a request from a peer, so that the answer finds its way. Given out by the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -192,6 +242,13 @@ pub enum Input {
     Synced { generation: u64, end: Offset },
     /// The quorum state `sequence`, and all before it, is durable.
     Stored { sequence: u64 },
+    /// A snapshot of `size` bytes is whole and durable: one of committed records that this node wrote, or what
+    /// [`Output::FinishSnapshot`] asked for.
+    SnapshotStored { snapshot: SnapshotId, size: u64 },
+    /// What was downloaded is no whole snapshot.
+    SnapshotRefused { snapshot: SnapshotId },
+    /// Retention: what comes before this snapshot is no longer wanted.
+    Clean { before: SnapshotId },
     /// Give up leadership of `epoch`, if it is held.
     Resign { epoch: LeaderEpoch },
     /// The node shuts down: give up leadership and start no election.
@@ -214,6 +271,18 @@ pub enum Output {
     Sync { generation: u64, end: Offset },
     /// Cut the log at `end`; needs no answer. What is said of older generations from now on is ignored.
     Truncate { generation: u64, end: Offset },
+    /// Write a piece of a snapshot that is downloaded; the piece at position 0 begins it anew.
+    WriteChunk { snapshot: SnapshotId, position: u64, bytes: Bytes },
+    /// All `size` bytes of a download were given: check it and make it durable, then say [`Input::SnapshotStored`] or
+    /// [`Input::SnapshotRefused`].
+    FinishSnapshot { snapshot: SnapshotId, size: u64 },
+    /// The snapshot is what this node now starts from: throw the log away and start anew at its end; needs no answer.
+    /// What is said of older generations from now on is ignored.
+    LoadSnapshot { generation: u64, snapshot: SnapshotId },
+    /// Nobody wants this snapshot any more; needs no answer.
+    DeleteSnapshot { snapshot: SnapshotId },
+    /// The log starts at `start` now; what lies below may be deleted. Needs no answer.
+    DeleteBelow { start: Offset },
     /// Everything below is committed. Never falls.
     HighWatermark { high_watermark: Offset },
     /// The role, the epoch or the known leader changed, and the quorum state that says so is durable.

@@ -31,6 +31,12 @@
 //! * A leader counts its own log as far as it is synced; a voter's fetch, which acknowledges, waits for the sync of
 //!   everything below it.
 //! * The high watermark of a leader is unknown until a record of its own epoch is committed (Raft, section 5.4.2).
+//! * A snapshot counts once it is durable: only then is the log thrown away that it takes the place of, and only then
+//!   may the log before it go.
+//!
+//! # Snapshots (KIP-630)
+//! A log that does not start at 0 starts at the end of a snapshot. Whoever fetches from before the log's start, or
+//! diverges before it, is sent to the latest snapshot, loads it piece by piece, and starts anew at its end.
 
 mod config;
 mod core;
@@ -39,14 +45,19 @@ mod following;
 mod leading;
 mod message;
 mod peers;
+mod retention;
 mod roles;
+mod snapshots;
+mod start;
 #[cfg(test)]
 mod tests;
 
 pub use config::RaftConfig;
 pub use core::RaftCore;
 pub use message::{
-    Answer, Batch, Body, Content, ElectionState, Input, Leadership, Output, ReadRange, Reply, Request, RequestId,
-    Response, Token,
+    Answer, Batch, Body, Content, ElectionState, Input, Leadership, Output, ReadChunk, ReadRange, Reply, Request,
+    RequestId, Response, SnapshotId, Token,
 };
+pub use retention::{Kept, Limits, oldest_wanted};
 pub use roles::RoleKind;
+pub use start::{NoSnapshot, Start, start_from};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::message::{Batch, Token};
+use super::message::{Batch, SnapshotId, Token};
 use crate::base::{BrokerId, LeaderEpoch, Offset};
 
 /// The roles of a quorum member.
@@ -100,6 +100,18 @@ pub(super) struct Follower {
     pub(super) has_fetched: bool,
     /// What the leader last called its high watermark; it may lie beyond what this log holds so far.
     pub(super) leader_high_watermark: Option<Offset>,
+    /// The snapshot that this leader sent us to; what was fetched of it goes with the leader.
+    pub(super) download: Option<Download>,
+}
+
+/// A snapshot that is being fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Download {
+    pub(super) snapshot: SnapshotId,
+    /// What has arrived, in bytes.
+    pub(super) position: u64,
+    /// Set once everything has arrived.
+    pub(super) size: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -155,4 +167,14 @@ pub(super) struct Fetch {
     pub(super) last_epoch: LeaderEpoch,
     pub(super) high_watermark: Offset,
     pub(super) max_wait_ms: u64,
+}
+
+/// The fields of [`super::Request::FetchSnapshot`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FetchSnapshot {
+    pub(super) replica: BrokerId,
+    pub(super) epoch: LeaderEpoch,
+    pub(super) snapshot: SnapshotId,
+    pub(super) position: u64,
+    pub(super) max_bytes: usize,
 }

@@ -93,6 +93,7 @@ const CONTROLLER: &[Api] = &[
     api(ApiKey::EndQuorumEpoch, /*     */ 0, 1, 1),
     api(ApiKey::AlterPartition, /*     */ 2, 3, 3),
     api(ApiKey::Envelope, /*           */ 0, 0, 0),
+    api(ApiKey::FetchSnapshot, /*      */ 0, 1, 1),
     api(ApiKey::BrokerRegistration, /* */ 0, 4, 4),
     api(ApiKey::BrokerHeartbeat, /*    */ 0, 1, 1),
     api(ApiKey::UnregisterBroker, /*   */ 0, 0, 0),

@@ -26,7 +26,7 @@ pub const CONTROLLER_PORT: u16 = 9093;
 const STOP_LOOK: Duration = Duration::from_millis(10);
 
 /// What a cluster consists of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ClusterPlan {
     /// Every broker and its configuration.
     pub brokers: BTreeMap<BrokerId, BrokerConfig>,

@@ -7,32 +7,19 @@ use std::time::Duration;
 use kafka_protocol::ResponseError;
 use ktrial::base::{BrokerId, TopicPartition};
 use ktrial::broker::config::BrokerConfig;
-use ktrial::broker::probe::{Event, Observer};
 use ktrial::client::admin::{Admin, AdminError, Election, NewTopic, Resource};
 use ktrial::client::config::AdminConfig;
 use ktrial::io::sim::{self, WorldConfig};
 use ktrial::io::time;
-use ktrial::world::Watch;
 use ktrial::world::cluster::{Cluster, ClusterPlan};
-use ktrial::world::history::Op;
 use parking_lot::Mutex;
 
-struct Nobody;
-
-impl Observer for Nobody {
-    fn observe(&self, _node: BrokerId, _event: Event) {}
-}
-
-impl Watch for Nobody {
-    fn node_down(&self, _node: BrokerId, _storage_fault: bool) {}
-    fn record(&self, _op: Op) {}
-    fn gave_up(&self, _tp: &TopicPartition, _ago_ns: u64, _setting: &str) {}
-}
+use crate::support::Nobody;
 
 /// Three voters and two brokers that do not vote.
 fn five_brokers() -> ClusterPlan {
     let brokers: BTreeMap<_, _> = (1..=5).map(|id| (BrokerId(id), BrokerConfig::default())).collect();
-    ClusterPlan { voters: (1..=3).map(BrokerId).collect(), brokers }
+    ClusterPlan { voters: (1..=3).map(BrokerId).collect(), brokers, ..ClusterPlan::default() }
 }
 
 fn ids<const N: usize>(ids: [i32; N]) -> Vec<BrokerId> {
@@ -54,7 +41,7 @@ where
         let done = Arc::new(Mutex::new(false));
         let (told, story, servers) = (done.clone(), Arc::new(story), cluster.bootstrap());
         cluster
-            .run_client("admin", move || {
+            .run_client("admin", 0, move || {
                 let (told, story, servers) = (told.clone(), story.clone(), servers.clone());
                 async move {
                     let mut config = AdminConfig::default();

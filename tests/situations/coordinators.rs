@@ -16,30 +16,19 @@ use kafka_protocol::messages::{
     OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
-use ktrial::base::{BrokerId, TopicPartition};
+use ktrial::base::BrokerId;
 use ktrial::broker::config::BrokerConfig;
-use ktrial::broker::probe::{Event, Observer};
 use ktrial::io::sim::{self, WorldConfig};
 use ktrial::io::time;
 use ktrial::wire::api;
 use ktrial::wire::conn::RpcConn;
-use ktrial::world::Watch;
 use ktrial::world::cluster::{Cluster, ClusterPlan};
-use ktrial::world::history::Op;
 use parking_lot::Mutex;
+
+use crate::support::Nobody;
 
 const GROUP: &str = "billing";
 const PATIENCE: Duration = Duration::from_secs(30);
-
-struct Nobody;
-impl Observer for Nobody {
-    fn observe(&self, _node: BrokerId, _event: Event) {}
-}
-impl Watch for Nobody {
-    fn node_down(&self, _node: BrokerId, _storage_fault: bool) {}
-    fn record(&self, _op: Op) {}
-    fn gave_up(&self, _tp: &TopicPartition, _ago_ns: u64, _setting: &str) {}
-}
 
 /// What the member has seen so far.
 #[derive(Clone, Debug, Default)]
@@ -183,7 +172,7 @@ fn three_brokers() -> ClusterPlan {
     config.set("min.insync.replicas", "2").unwrap();
     config.set("default.replication.factor", "3").unwrap();
     let brokers: BTreeMap<_, _> = (1..=3).map(|id| (BrokerId(id), config.clone())).collect();
-    ClusterPlan { voters: brokers.keys().copied().collect(), brokers }
+    ClusterPlan { voters: brokers.keys().copied().collect(), brokers, ..ClusterPlan::default() }
 }
 
 #[test]
@@ -196,7 +185,7 @@ fn the_successor_of_a_dead_coordinator_knows_generation_and_offsets() {
             }
             let seen = Arc::new(Mutex::new(Seen::default()));
             let of_member = seen.clone();
-            cluster.run_client("member", move || member(of_member.clone())).await;
+            cluster.run_client("member", 0, move || member(of_member.clone())).await;
             for second in 0..120 {
                 time::sleep(Duration::from_secs(1)).await;
                 let first = seen.lock().first;

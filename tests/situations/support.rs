@@ -2,7 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
+use ktrial::base::{BrokerId, TopicPartition};
+use ktrial::broker::probe::{Event, Observer};
 use ktrial::scenario::{self, Scenario};
+use ktrial::world::Watch;
+use ktrial::world::history::Op;
+
+/// Watches a cluster and remembers nothing.
+pub struct Nobody;
+
+impl Observer for Nobody {
+    fn observe(&self, _node: BrokerId, _event: Event) {}
+}
+
+impl Watch for Nobody {
+    fn node_down(&self, _node: BrokerId, _storage_fault: bool) {}
+    fn node_failed(&self, _node: BrokerId, _error: &str) {}
+    fn disk_harmed(&self, _node: BrokerId) {}
+    fn client_down(&self, _name: &str) {}
+    fn record(&self, _op: Op) {}
+    fn gave_up(&self, _tp: &TopicPartition, _ago_ns: u64, _setting: &str) {}
+}
 
 /// The root of the checkout.
 pub fn root() -> &'static Path {

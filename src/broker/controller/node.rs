@@ -127,6 +127,10 @@ impl ControllerNode {
 
     fn follow(&self, event: QuorumEvent) -> Result<(), ReplayError> {
         match event {
+            QuorumEvent::Snapshot(snapshot) => {
+                let image = Image::from_records(&snapshot.records, snapshot.id.offset)?;
+                self.with(|state, now| state.load(now, image, &*self.log));
+            }
             QuorumEvent::Batch(batch) => self.committed(&batch.records, batch.next)?,
             // The record at the start of the epoch is the quorum's own.
             QuorumEvent::Leading { epoch, epoch_start } => self.leading(epoch, epoch_start.next()),

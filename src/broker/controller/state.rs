@@ -92,6 +92,13 @@ impl State {
         Ok(())
     }
 
+    /// A snapshot took the place of everything that was committed before its end.
+    pub fn load(&mut self, now: Now, image: Image, log: &dyn MetadataLog) {
+        let next = image.next();
+        self.image = image;
+        self.drive(now, Input::Committed { upto: next }, log);
+    }
+
     /// This node leads `epoch`; its first proposal gets offset `next`.
     pub fn lead(&mut self, now: Now, epoch: LeaderEpoch, next: Offset, log: &dyn MetadataLog) {
         let mut image = self.image.clone();

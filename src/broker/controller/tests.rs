@@ -281,6 +281,8 @@ fn the_only_voter_of_a_quorum_is_its_controller_and_fences_whoever_falls_silent(
             voters: BTreeMap::from([(me, ("10.0.0.1".to_owned(), 9093))]),
             client_id: "tests".to_owned(),
             raft: RaftConfig::new([me]),
+            log: crate::log::LogConfig::default(),
+            retention: crate::raft::Limits { max_bytes: -1, max_ms: -1 },
         };
         let disk = Disk::mount("").expect("there is a disk");
         let quorum = Quorum::start(quorum, disk, "", probe.clone(), &mut tasks).await.expect("it starts");

@@ -78,6 +78,7 @@ impl Node {
             ApiKey::Vote => answer(&request, |r| self.quorum.handle_vote(r)).await,
             ApiKey::BeginQuorumEpoch => answer(&request, |r| self.quorum.handle_begin(r)).await,
             ApiKey::EndQuorumEpoch => answer(&request, |r| self.quorum.handle_end(r)).await,
+            ApiKey::FetchSnapshot => answer(&request, |r| self.quorum.handle_fetch_snapshot(r)).await,
             ApiKey::BrokerRegistration => answer(&request, |r| controller.broker_registration(r)).await,
             ApiKey::BrokerHeartbeat => answer(&request, |r| controller.broker_heartbeat(r)).await,
             ApiKey::AlterPartition => answer(&request, |r| controller.alter_partition(r)).await,

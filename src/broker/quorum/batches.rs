@@ -1,4 +1,4 @@
-//! The metadata log's batches in memory, beside the log on the disk.
+//! The tail of the metadata log in memory, beside the log on the disk: all that follows the latest snapshot.
 
 use std::io;
 
@@ -12,9 +12,10 @@ use crate::log::batch::{BatchView, batches_strict};
 /// How much is read at once while loading.
 const LOAD_BYTES: usize = 8 * 1024 * 1024;
 
-/// All batches, by rising offset.
-#[derive(Debug, Default)]
+/// The batches from some offset on, by rising offset.
+#[derive(Debug)]
 pub(super) struct Batches {
+    start: Offset,
     all: Vec<BatchView>,
 }
 
@@ -22,7 +23,7 @@ impl Batches {
     /// Reads the log from `start` to `end`.
     pub(super) async fn load(reader: &LogReader, start: Offset, end: Offset) -> io::Result<Self> {
         let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
-        let mut loaded = Self::default();
+        let mut loaded = Self { start, all: Vec::new() };
         let mut next = start;
         while next < end {
             let bytes = reader.read(next, LOAD_BYTES, end, true).await?;
@@ -45,6 +46,20 @@ impl Batches {
     pub(super) fn truncate(&mut self, end: Offset) {
         let keep = self.all.partition_point(|b| b.next_offset() <= end);
         self.all.truncate(keep);
+    }
+    /// What lies below is on the disk only.
+    pub(super) fn start(&self) -> Offset {
+        self.start
+    }
+    /// Forgets what lies below `start`, which is a batch's end and committed.
+    pub(super) fn forget_below(&mut self, start: Offset) {
+        let gone = self.all.partition_point(|b| b.next_offset() <= start);
+        self.all.drain(..gone);
+        self.start = self.start.max(start);
+    }
+    /// The log starts anew.
+    pub(super) fn start_anew(&mut self, start: Offset) {
+        *self = Self { start, all: Vec::new() };
     }
     /// The batch that starts at `base` or next after it.
     pub(super) fn at(&self, base: Offset) -> Option<&BatchView> {

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use kafka_protocol::messages::{self, LeaderChangeMessage};
 
+use super::snapshots::Content as Snapshot;
 use crate::base::{BrokerId, LeaderEpoch, Offset};
 use crate::log::batch::{BatchBuilder, BatchError, BatchView, Stamp, batches_strict};
-use crate::raft::{Batch, Content};
-use crate::wire::records::control::{ControlRecord, Voter};
+use crate::raft::{Batch, Content, SnapshotId};
+use crate::wire::records::control::{ControlRecord, SnapshotFooterRecord, SnapshotHeaderRecord, Voter};
 use crate::wire::records::{MetadataRecord, RecordError};
 
 /// One batch of metadata records.
@@ -63,4 +64,71 @@ pub(super) fn metadata_records(batch: &BatchView) -> Result<Vec<(Offset, Metadat
         decoded.push((record.offset, MetadataRecord::decode(record.value.unwrap_or_default())?));
     }
     Ok(decoded)
+}
+
+/// The batches of a snapshot: a header, the records in batches of `max_bytes` at most, a footer. Offsets count from 0
+/// (`RecordsSnapshotWriter`).
+pub(super) fn snapshot(id: SnapshotId, content: &Snapshot, wall_ms: i64, max_bytes: usize) -> Vec<Bytes> {
+    let mut next = Offset::ZERO;
+    let mut batches = Vec::new();
+    let mut finish = |builder: BatchBuilder, control: bool| {
+        let stamp = Stamp { base_offset: next, leader_epoch: id.epoch, control, ..Stamp::default() };
+        next = next + i64::from(builder.count());
+        batches.push(builder.build(stamp));
+    };
+    let control = |record: ControlRecord| {
+        let (key, value) = record.encode().expect("a message of ours encodes");
+        let mut builder = BatchBuilder::new();
+        builder.append(wall_ms, Some(&key), Some(&value), &[]);
+        builder
+    };
+    let header = SnapshotHeaderRecord::default().with_last_contained_log_timestamp(content.append_time_ms);
+    finish(control(ControlRecord::SnapshotHeader(header)), true);
+    let mut builder = BatchBuilder::new();
+    for record in &content.records {
+        let bytes = record.encode();
+        if !builder.is_empty() && builder.size_with(wall_ms, None, Some(&bytes), &[]) > max_bytes {
+            finish(std::mem::take(&mut builder), false);
+        }
+        builder.append(wall_ms, None, Some(&bytes), &[]);
+    }
+    if !builder.is_empty() {
+        finish(builder, false);
+    }
+    finish(control(ControlRecord::SnapshotFooter(SnapshotFooterRecord::default())), true);
+    batches
+}
+
+/// What a snapshot holds; an error says why it is none, or not whole.
+pub(super) fn read_snapshot(bytes: &Bytes) -> Result<Snapshot, String> {
+    let mut content = None;
+    let mut ended = false;
+    for batch in batches_strict(bytes) {
+        let batch = batch.map_err(|e| e.to_string())?;
+        batch.verify_crc().map_err(|e| e.to_string())?;
+        if ended {
+            return Err("something follows the footer".to_owned());
+        }
+        if batch.is_control() {
+            for record in batch.records().map_err(|e| e.to_string())? {
+                let record = record.map_err(|e| e.to_string())?;
+                let value = Bytes::copy_from_slice(record.value.unwrap_or_default());
+                match ControlRecord::decode(record.key.unwrap_or_default(), value).map_err(|e| e.to_string())? {
+                    ControlRecord::SnapshotHeader(header) if content.is_none() => {
+                        let append_time_ms = header.last_contained_log_timestamp;
+                        content = Some(Snapshot { append_time_ms, records: Vec::new() });
+                    }
+                    ControlRecord::SnapshotFooter(_) if content.is_some() => ended = true,
+                    // Voters and their version (KIP-853): a quorum of static voters passes over them.
+                    ControlRecord::Unknown(_) if content.is_some() => {}
+                    other => return Err(format!("{other:?} stands in the wrong place")),
+                }
+            }
+        } else {
+            let content = content.as_mut().ok_or("there is no header")?;
+            let records = metadata_records(&batch).map_err(|e| e.to_string())?;
+            content.records.extend(records.into_iter().map(|(_, record)| record));
+        }
+    }
+    content.filter(|_| ended).ok_or_else(|| "there is no footer".to_owned())
 }

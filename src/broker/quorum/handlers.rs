@@ -1,19 +1,21 @@
 //! Requests of the peers: from Kafka's words into the core's, and the answer back. What is malformed is refused here.
 
+use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{
     BeginQuorumEpochRequest, BeginQuorumEpochResponse, EndQuorumEpochRequest, EndQuorumEpochResponse, FetchRequest,
-    FetchResponse, TopicName, VoteRequest, VoteResponse, begin_quorum_epoch_response as begin,
-    end_quorum_epoch_response as end, fetch_response as fetch, vote_response as vote,
+    FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse, TopicName, VoteRequest, VoteResponse,
+    begin_quorum_epoch_response as begin, end_quorum_epoch_response as end, fetch_response as fetch,
+    fetch_snapshot_response as snapshot, vote_response as vote,
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::messages::{id, topic_name};
-use super::shell::Answered;
+use super::messages::{self, id, topic_name};
+use super::shell::{Answered, Records};
 use super::{METADATA_TOPIC, METADATA_TOPIC_ID, Quorum};
 use crate::base::{BrokerId, LeaderEpoch, Offset};
 use crate::io::clock;
-use crate::raft::{Body, Request};
+use crate::raft::{Body, ReadChunk, ReadRange, Request, SnapshotId};
 
 impl Quorum {
     /// Answers a vote request, once this node's vote is durable.
@@ -101,15 +103,27 @@ impl Quorum {
         });
         let Some((code, leader, epoch, answered)) = asked.await else { return refused(GONE) };
         let current = fetch::LeaderIdAndEpoch::default().with_leader_id(id(leader)).with_leader_epoch(epoch);
+        let records = match answered.records {
+            Records::Here(bytes) => Ok(bytes),
+            Records::OnDisk(ReadRange { from, to }) => {
+                self.log.read(from, self.config.raft.fetch_max_bytes, to, true).await
+            }
+        };
+        let unreadable = records.is_err();
+        let code = if code == 0 && unreadable { ResponseError::UnknownServerError.code() } else { code };
         let mut partition = fetch::PartitionData::default()
             .with_error_code(code)
             .with_current_leader(current)
             .with_high_watermark(-1)
-            .with_records(Some(answered.records));
-        if let Body::Fetch { high_watermark, diverging, .. } = answered.reply.body {
+            .with_records(Some(records.unwrap_or_default()));
+        if let Body::Fetch { high_watermark, diverging, snapshot, .. } = answered.reply.body {
             partition.high_watermark = high_watermark.unwrap_or(Offset::NONE).0;
             if let Some((epoch, end)) = diverging {
                 partition.diverging_epoch = fetch::EpochEndOffset::default().with_epoch(epoch.0).with_end_offset(end.0);
+            }
+            if let Some(id) = snapshot {
+                partition.snapshot_id =
+                    fetch::SnapshotId::default().with_end_offset(id.offset.0).with_epoch(id.epoch.0);
             }
         }
         let topic = fetch::FetchableTopicResponse::default()
@@ -117,6 +131,50 @@ impl Quorum {
             .with_topic_id(METADATA_TOPIC_ID)
             .with_partitions(vec![partition]);
         FetchResponse::default().with_responses(vec![topic])
+    }
+
+    /// Answers a replica that loads a snapshot (KIP-630).
+    pub async fn handle_fetch_snapshot(&self, request: FetchSnapshotRequest) -> FetchSnapshotResponse {
+        let refused = |error: ResponseError| FetchSnapshotResponse::default().with_error_code(error.code());
+        let topics = request.topics.into_iter().map(|t| (t.name, t.partitions));
+        let p = match self.only(request.cluster_id.as_ref(), topics, |p| p.partition) {
+            Ok(partition) => partition,
+            Err(error) => return refused(error),
+        };
+        let id = SnapshotId { offset: Offset(p.snapshot_id.end_offset), epoch: LeaderEpoch(p.snapshot_id.epoch) };
+        let asked = self.ask(Request::FetchSnapshot {
+            replica: BrokerId(request.replica_id.0),
+            epoch: LeaderEpoch(p.current_leader_epoch),
+            snapshot: id,
+            // No snapshot reaches as far as a negative position does then.
+            position: u64::try_from(p.position).unwrap_or(u64::MAX),
+            max_bytes: usize::try_from(request.max_bytes).unwrap_or(0),
+        });
+        let Some((mut code, leader, epoch, answered)) = asked.await else { return refused(GONE) };
+        let mut piece = Bytes::new();
+        let mut total = 0;
+        if let Body::FetchSnapshot { size, chunk: ReadChunk { position, max_bytes }, .. } = answered.reply.body
+            && code == 0
+        {
+            total = i64::try_from(size).unwrap_or(i64::MAX);
+            match self.snapshots.piece(id, position, max_bytes).await {
+                Ok(Some(bytes)) => piece = bytes,
+                Ok(None) => code = ResponseError::SnapshotNotFound.code(),
+                Err(_) => code = ResponseError::UnknownServerError.code(),
+            }
+        }
+        let current =
+            snapshot::LeaderIdAndEpoch::default().with_leader_id(messages::id(leader)).with_leader_epoch(epoch);
+        let partition = snapshot::PartitionSnapshot::default()
+            .with_index(0)
+            .with_error_code(code)
+            .with_snapshot_id(snapshot::SnapshotId::default().with_end_offset(id.offset.0).with_epoch(id.epoch.0))
+            .with_current_leader(current)
+            .with_size(total)
+            .with_position(p.position)
+            .with_unaligned_records(piece);
+        let topic = snapshot::TopicSnapshot::default().with_name(topic_name()).with_partitions(vec![partition]);
+        FetchSnapshotResponse::default().with_topics(vec![topic])
     }
 
     /// The answer: its error code, the leader (or -1) and epoch, and the rest. None if this node has failed.

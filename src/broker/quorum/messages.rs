@@ -5,14 +5,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{
-    self, BeginQuorumEpochRequest, EndQuorumEpochRequest, FetchRequest, FetchResponse, VoteRequest,
-    begin_quorum_epoch_request as begin, end_quorum_epoch_request as end, fetch_request as fetch, vote_request as vote,
+    self, BeginQuorumEpochRequest, EndQuorumEpochRequest, FetchRequest, FetchResponse, FetchSnapshotRequest,
+    FetchSnapshotResponse, VoteRequest, begin_quorum_epoch_request as begin, end_quorum_epoch_request as end,
+    fetch_request as fetch, fetch_snapshot_request as snapshot, vote_request as vote,
 };
 use kafka_protocol::protocol::StrBytes;
 
 use super::{METADATA_TOPIC, METADATA_TOPIC_ID, QuorumConfig, encode};
 use crate::base::{BrokerId, LeaderEpoch, Offset};
-use crate::raft::{Answer, Batch, Body, Leadership, Request, Response};
+use crate::raft::{Answer, Batch, Body, Leadership, Request, Response, SnapshotId};
 use crate::wire::api::own_version_of;
 use crate::wire::conn::{RpcConn, RpcError};
 
@@ -94,6 +95,20 @@ pub(super) async fn call(
                 .with_topics(vec![topic]);
             fetched(conn.call(FETCH_VERSION, &message, timeout).await?)
         }
+        Request::FetchSnapshot { replica, epoch, snapshot: wanted, position, max_bytes } => {
+            let name = snapshot::SnapshotId::default().with_end_offset(wanted.offset.0).with_epoch(wanted.epoch.0);
+            let partition = snapshot::PartitionSnapshot::default()
+                .with_current_leader_epoch(epoch.0)
+                .with_snapshot_id(name)
+                .with_position(i64::try_from(*position).unwrap_or(i64::MAX));
+            let topic = snapshot::TopicSnapshot::default().with_name(topic_name()).with_partitions(vec![partition]);
+            let message = FetchSnapshotRequest::default()
+                .with_cluster_id(cluster_id)
+                .with_replica_id(id(*replica))
+                .with_max_bytes(i32::try_from(*max_bytes).unwrap_or(i32::MAX))
+                .with_topics(vec![topic]);
+            snapshot_fetched(conn.call(own_version_of::<FetchSnapshotRequest>(), &message, timeout).await?)
+        }
     }
 }
 
@@ -103,7 +118,20 @@ fn fetched(response: FetchResponse) -> Result<Answer, CallError> {
     let batches = encode::split(&records).map_err(|e| CallError::Senseless(e.to_string()))?;
     let known = |offset: i64| (offset >= 0).then_some(Offset(offset));
     let diverging = known(p.diverging_epoch.end_offset).map(|end| (LeaderEpoch(p.diverging_epoch.epoch), end));
-    let body = Body::Fetch { high_watermark: known(p.high_watermark), diverging, records: batches };
+    let id = |offset| SnapshotId { offset, epoch: LeaderEpoch(p.snapshot_id.epoch) };
+    let snapshot = known(p.snapshot_id.end_offset).map(id);
+    let body = Body::Fetch { high_watermark: known(p.high_watermark), diverging, snapshot, records: batches };
+    Ok(answer(p.error_code, p.current_leader.leader_id, p.current_leader.leader_epoch, body))
+}
+
+fn snapshot_fetched(response: FetchSnapshotResponse) -> Result<Answer, CallError> {
+    let p = only(response.error_code, response.topics, |t| t.partitions)?;
+    let (Ok(size), Ok(position)) = (u64::try_from(p.size), u64::try_from(p.position)) else {
+        return Err(CallError::Senseless("a snapshot of less than nothing".to_owned()));
+    };
+    let (offset, epoch) = (Offset(p.snapshot_id.end_offset), LeaderEpoch(p.snapshot_id.epoch));
+    let snapshot = SnapshotId { offset, epoch };
+    let body = Body::FetchSnapshot { snapshot, size, position, chunk: p.unaligned_records };
     Ok(answer(p.error_code, p.current_leader.leader_id, p.current_leader.leader_epoch, body))
 }
 
@@ -116,7 +144,7 @@ fn only<T, P>(error_code: i16, topics: Vec<T>, partitions: impl Fn(T) -> Vec<P>)
     first.ok_or_else(|| CallError::Senseless("no partition in a response".to_owned()))
 }
 
-fn answer(error_code: i16, leader: messages::BrokerId, epoch: i32, body: Body<Vec<Batch>>) -> Answer {
+fn answer(error_code: i16, leader: messages::BrokerId, epoch: i32, body: Body<Vec<Batch>, Bytes>) -> Answer {
     let current = Leadership { leader: (leader.0 >= 0).then_some(BrokerId(leader.0)), epoch: LeaderEpoch(epoch) };
     // An error that we have no name for is an error still.
     let unnamed = || ResponseError::UnknownServerError;

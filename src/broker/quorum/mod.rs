@@ -3,10 +3,12 @@
 //!
 //! One lock guards the core and everything that must change with it (`shell`). Whoever has news (a request, a
 //! response, a disk) brings it in under that lock; one task brings the time, one task per peer carries requests
-//! (`peer`), one stores the quorum state (`election_file`), and the log has its own writer. The log's bytes are also
-//! kept in memory (`batches`): there are no snapshots, so all of it is always wanted.
+//! (`peer`), one stores the quorum state (`election_file`), one writes snapshots (`snapshots`), one sees to retention,
+//! and the log has its own writer. What follows the latest snapshot is also kept in memory (`batches`). `boot` finds
+//! what a crash has left.
 
 mod batches;
+mod boot;
 mod election_file;
 mod encode;
 mod handlers;
@@ -14,6 +16,7 @@ mod messages;
 mod peer;
 mod reader;
 mod shell;
+mod snapshots;
 #[cfg(all(test, madsim))]
 mod tests;
 
@@ -25,27 +28,28 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-pub use reader::{CommittedBatch, CommittedReader, LeaderWatch, QuorumEvent};
+pub use reader::{CommittedBatch, CommittedReader, LeaderWatch, LoadedSnapshot, QuorumEvent};
 
-use self::batches::Batches;
 use self::election_file::{ElectionFile, StoreBox};
 use self::peer::Mailbox;
 use self::shell::Shell;
+use self::snapshots::{Content, Op as SnapshotOp, OpQueue, SnapshotDir};
 use super::probe::Probe;
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicId};
 use crate::io::disk::Disk;
 use crate::io::task::TaskSet;
 use crate::io::{clock, rng, time, watch};
-use crate::log::LogConfig;
-use crate::log::recovery::{self, OpenOptions};
 use crate::log::writer::{Completion, LogHandle};
-use crate::raft::{Input, Leadership, RaftConfig, RaftCore, RoleKind};
+use crate::log::{LogConfig, LogReader};
+use crate::raft::{Input, Kept, Leadership, Limits, RaftConfig, RaftCore, RoleKind, SnapshotId, oldest_wanted};
 use crate::wire::records::MetadataRecord;
 
 /// The metadata topic's name (`Topic.CLUSTER_METADATA_TOPIC_NAME`); it has one partition, 0.
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
 /// The metadata topic's id (`Uuid.METADATA_TOPIC_ID`).
 pub const METADATA_TOPIC_ID: TopicId = TopicId::from_u128(1);
+/// How often retention looks (`RaftMetadataLogCleanerManager`).
+const CLEAN_INTERVAL: Duration = Duration::from_secs(60);
 /// The directory of the metadata log below the log dir.
 pub const METADATA_DIR: &str = "__cluster_metadata-0";
 
@@ -62,6 +66,10 @@ pub struct QuorumConfig {
     pub client_id: String,
     /// The core's settings; its voters are those above.
     pub raft: RaftConfig,
+    /// When segments of the metadata log roll.
+    pub log: LogConfig,
+    /// How much of log and snapshots is kept.
+    pub retention: Limits,
 }
 
 /// This node does not lead the epoch in which it was asked to propose.
@@ -76,6 +84,9 @@ pub struct NotLeader {
 pub struct Quorum {
     config: QuorumConfig,
     shell: Mutex<Shell>,
+    snapshots: SnapshotDir,
+    snapshot_ops: Arc<OpQueue>,
+    log: LogReader,
     /// The core wants its next tick earlier than the clock task knows.
     rearm: Notify,
     leadership: watch::Receiver<Leadership>,
@@ -104,29 +115,34 @@ impl Quorum {
         tasks: &mut TaskSet,
     ) -> io::Result<Arc<Self>> {
         let dir = if dir.is_empty() { METADATA_DIR.to_owned() } else { format!("{dir}/{METADATA_DIR}") };
-        let (store, recovered) = recovery::open(&disk, &dir, LogConfig::default(), OpenOptions::default()).await?;
-        let (log_start, log_end) = (recovered.state.log_start(), recovered.state.log_end());
-        let batches = Batches::load(&store.reader(), log_start, log_end).await?;
+        let snapshots = SnapshotDir::new(disk.clone(), &dir);
+        let found = boot::boot(&disk, &dir, &config, &snapshots).await?;
         let file = ElectionFile::open(disk, &dir).await?;
         let stored = file.read().await?;
         let (raft, jitter) = (config.raft.clone(), rng("quorum-jitter"));
-        let core = RaftCore::new(raft, config.me, stored, recovered.state, jitter, clock::now());
+        let core = RaftCore::new(raft, config.me, stored, found.log, found.snapshots, jitter, clock::now());
 
         let others = config.voters.keys().copied().filter(|&id| id != config.me);
         let peers: BTreeMap<_, _> = others.map(|id| (id, Arc::<Mailbox>::default())).collect();
         let states = Arc::<StoreBox>::default();
+        let snapshot_ops = Arc::<OpQueue>::default();
+        let (log, ops, dir) = (found.store.reader(), snapshot_ops.clone(), snapshots.clone());
         let quorum = Arc::new_cyclic(|weak: &Weak<Self>| {
             let weak = weak.clone();
-            let log = LogHandle::start(store, move |completion| {
+            let handle = LogHandle::start(found.store, move |completion| {
                 if let Some(quorum) = weak.upgrade() {
                     quorum.on_disk(completion);
                 }
             });
-            let shell = Shell::new(core, log, batches, probe, peers.clone(), states.clone());
+            let written = (handle, found.batches);
+            let shell = Shell::new(core, written, probe, peers.clone(), states.clone(), (ops.clone(), found.times));
             let (leadership, news, failure) = shell.watches();
-            Self { config, shell: Mutex::new(shell), rearm: Notify::new(), leadership, news, failure }
+            let (shell, rearm) = (Mutex::new(shell), Notify::new());
+            Self { config, shell, snapshots, snapshot_ops, log, rearm, leadership, news, failure }
         });
-        quorum.shell.lock().loaded();
+        quorum.shell.lock().loaded(found.marks);
+        tasks.spawn("quorum-snapshots", snapshots::run(quorum.clone(), dir, ops));
+        tasks.spawn("quorum-retention", quorum.clone().run_retention());
         tasks.spawn("quorum-state", election_file::run(quorum.clone(), file, states));
         for (id, mailbox) in peers {
             tasks.spawn("quorum-peer", peer::run(quorum.clone(), id, mailbox));
@@ -220,6 +236,47 @@ impl Quorum {
         }
     }
 
+    /// Writes a snapshot of all metadata below `id`, whose records are committed and were last written at
+    /// `append_time_ms` (milliseconds since 1970). Waits for nothing.
+    pub fn write_snapshot(&self, id: SnapshotId, append_time_ms: i64, records: Vec<MetadataRecord>) {
+        self.snapshot_ops.put(SnapshotOp::Write { id, content: Content { append_time_ms, records } });
+    }
+    /// The latest snapshot that is durable here.
+    #[must_use]
+    pub fn latest_snapshot(&self) -> Option<SnapshotId> {
+        self.shell.lock().core.latest_snapshot()
+    }
+    /// Where this node's metadata log starts.
+    #[must_use]
+    pub fn log_start(&self) -> Offset {
+        self.shell.lock().core.log().log_start()
+    }
+    /// Deletes what is no longer wanted behind the snapshots.
+    fn clean(&self) {
+        let segments = boot::weigh(&self.log.segments());
+        let kept: Vec<_> = {
+            let shell = self.shell.lock();
+            let times = &shell.snapshot_times;
+            let kept = |(id, size)| Kept { id, size, timestamp_ms: times.get(&id).copied().unwrap_or(i64::MAX) };
+            shell.core.snapshots().map(kept).collect()
+        };
+        if let Some(before) = oldest_wanted(&kept, &segments, clock::now().wall_ms, self.config.retention) {
+            self.feed(Input::Clean { before });
+        }
+    }
+    async fn run_retention(self: Arc<Self>) {
+        loop {
+            time::sleep(CLEAN_INTERVAL).await;
+            self.clean();
+        }
+    }
+
+    fn snapshot_stored(&self, id: SnapshotId, size: u64, append_time_ms: i64) {
+        let now = clock::now();
+        let mut shell = self.shell.lock();
+        shell.snapshot_stored(now, id, size, append_time_ms);
+        self.rearm_if_earlier(&shell);
+    }
     fn feed(&self, input: Input) {
         let now = clock::now();
         let mut shell = self.shell.lock();

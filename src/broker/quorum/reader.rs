@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::snapshots::Content;
 use super::{Quorum, encode};
 use crate::base::{BrokerId, LeaderEpoch, Offset};
 use crate::io::watch;
 use crate::log::batch::BatchView;
-use crate::raft::Leadership;
+use crate::raft::{Leadership, SnapshotId};
 use crate::wire::records::MetadataRecord;
 
 /// A committed batch.
@@ -20,13 +21,29 @@ pub struct CommittedBatch {
     pub epoch: LeaderEpoch,
     /// When its leader wrote it, in milliseconds since 1970.
     pub append_time_ms: i64,
+    /// Its size in the log.
+    pub bytes: usize,
     /// Its records; none for a control batch.
     pub records: Vec<(Offset, MetadataRecord)>,
+}
+
+/// A snapshot that takes the place of all that came before its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedSnapshot {
+    /// Which one.
+    pub id: SnapshotId,
+    /// When the last record that it covers was written, in milliseconds since 1970.
+    pub append_time_ms: i64,
+    /// All metadata below its end.
+    pub records: Vec<MetadataRecord>,
 }
 
 /// What a [`CommittedReader`] tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QuorumEvent {
+    /// The metadata up to some offset: at the start, and when this node was so far behind that its leader had nothing
+    /// else to give. What was told before is to be forgotten.
+    Snapshot(LoadedSnapshot),
     /// The next committed batch.
     Batch(CommittedBatch),
     /// This node leads `epoch`, and everything before `epoch_start` has been told.
@@ -43,7 +60,7 @@ pub enum QuorumEvent {
     },
 }
 
-/// Reads the committed log from its start; every reader sees everything once.
+/// Reads what is committed: the latest snapshot, then the log. Every reader sees everything once.
 #[derive(Debug)]
 pub struct CommittedReader {
     quorum: Arc<Quorum>,
@@ -71,14 +88,17 @@ impl LeaderWatch {
 
 enum Found {
     Batch(BatchView),
+    /// The next batch is on the disk only; all below that offset is committed.
+    OnDisk(Offset),
+    Snapshot(SnapshotId),
     Event(QuorumEvent),
     Nothing,
 }
 
 impl CommittedReader {
     pub(super) fn new(quorum: Arc<Quorum>) -> Self {
-        let (news, position) = (quorum.news.clone(), quorum.shell.lock().core.log().log_start());
-        Self { quorum, news, position, leading: None }
+        let news = quorum.news.clone();
+        Self { quorum, news, position: Offset::ZERO, leading: None }
     }
     /// The offset of the next batch that will be told.
     #[must_use]
@@ -92,27 +112,61 @@ impl CommittedReader {
             self.news.mark_unchanged();
             match self.look() {
                 Found::Event(event) => return event,
-                Found::Batch(batch) => match encode::metadata_records(&batch) {
-                    Ok(records) => {
-                        self.position = batch.next_offset();
-                        return QuorumEvent::Batch(CommittedBatch {
-                            base: batch.base_offset(),
-                            next: batch.next_offset(),
-                            epoch: batch.leader_epoch(),
-                            append_time_ms: batch.max_timestamp(),
-                            records,
-                        });
+                Found::Batch(batch) => {
+                    if let Some(event) = self.take(&batch) {
+                        return event;
                     }
-                    // Passing over it would let this node's metadata differ from that of others.
-                    Err(error) => {
-                        let reason = format!("committed metadata at {} is not readable: {error}", self.position);
-                        self.quorum.shell.lock().fail(&reason);
+                }
+                Found::OnDisk(committed) => {
+                    // Whatever can be read is a whole batch; nothing if a snapshot has just taken its place.
+                    let read = self.quorum.log.read(self.position, 1, committed, true).await;
+                    let batch = read.ok().filter(|bytes| !bytes.is_empty()).and_then(|b| BatchView::parse(&b).ok());
+                    match batch.filter(|b| b.base_offset() == self.position) {
+                        Some(batch) => {
+                            if let Some(event) = self.take(&batch) {
+                                return event;
+                            }
+                        }
+                        None if !matches!(self.look(), Found::OnDisk(_)) => continue,
+                        None => self.give_up("is not on the disk"),
                     }
+                }
+                Found::Snapshot(id) => match self.quorum.snapshots.read(id).await {
+                    Ok(Content { append_time_ms, records }) => {
+                        self.position = id.offset;
+                        return QuorumEvent::Snapshot(LoadedSnapshot { id, append_time_ms, records });
+                    }
+                    Err(_) if self.quorum.latest_snapshot() != Some(id) => continue,
+                    Err(error) => self.give_up(&error.to_string()),
                 },
                 Found::Nothing => {}
             }
             self.news.changed().await;
         }
+    }
+    fn take(&mut self, batch: &BatchView) -> Option<QuorumEvent> {
+        match encode::metadata_records(batch) {
+            Ok(records) => {
+                self.position = batch.next_offset();
+                Some(QuorumEvent::Batch(CommittedBatch {
+                    base: batch.base_offset(),
+                    next: batch.next_offset(),
+                    epoch: batch.leader_epoch(),
+                    append_time_ms: batch.max_timestamp(),
+                    bytes: batch.size(),
+                    records,
+                }))
+            }
+            Err(error) => {
+                self.give_up(&error.to_string());
+                None
+            }
+        }
+    }
+    /// Passing over something would let this node's metadata differ from that of others.
+    fn give_up(&self, why: &str) {
+        let reason = format!("committed metadata at {} is not readable: {why}", self.position);
+        self.quorum.shell.lock().fail(&reason);
     }
     fn look(&mut self) -> Found {
         let shell = self.quorum.shell.lock();
@@ -131,6 +185,13 @@ impl CommittedReader {
             return Found::Nothing;
         }
         let committed = shell.core.high_watermark().unwrap_or(self.position);
+        let behind = self.position == Offset::ZERO || self.position < shell.core.log().log_start();
+        if let Some(snapshot) = shell.core.latest_snapshot().filter(|id| behind && id.offset > self.position) {
+            return Found::Snapshot(snapshot);
+        }
+        if self.position < shell.batches.start().min(committed) {
+            return Found::OnDisk(committed);
+        }
         match shell.batches.at(self.position) {
             Some(batch) if batch.next_offset() <= committed => Found::Batch(batch.clone()),
             _ => Found::Nothing,

@@ -11,11 +11,14 @@ use super::batches::Batches;
 use super::election_file::StoreBox;
 use super::encode;
 use super::peer::Mailbox;
+use super::snapshots::{Op as SnapshotOp, OpQueue};
 use crate::base::{BrokerId, LeaderEpoch, Now, Offset};
-use crate::broker::probe::{Event, Probe, RaftRole};
+use crate::broker::probe::{BatchMark, Event, Probe, RaftRole};
 use crate::io::watch;
 use crate::log::writer::{Completion, LogHandle, Op};
-use crate::raft::{Batch, Body, Content, Input, Leadership, Output, RaftCore, Reply, Request, RoleKind, Token};
+use crate::raft::{
+    Batch, Body, Content, Input, Leadership, Output, RaftCore, ReadRange, Reply, Request, RoleKind, SnapshotId, Token,
+};
 
 /// Why this node can take no further part, once it cannot.
 pub(super) type Failure = Option<Arc<str>>;
@@ -23,7 +26,14 @@ pub(super) type Failure = Option<Arc<str>>;
 /// A reply and the records that belong into it.
 pub(super) struct Answered {
     pub(super) reply: Reply,
-    pub(super) records: Bytes,
+    pub(super) records: Records,
+}
+
+/// Records to send.
+pub(super) enum Records {
+    Here(Bytes),
+    /// Committed ones that are no longer in memory.
+    OnDisk(ReadRange),
 }
 
 pub(super) struct Shell {
@@ -37,6 +47,9 @@ pub(super) struct Shell {
     probe: Probe,
     peers: BTreeMap<BrokerId, Arc<Mailbox>>,
     states: Arc<StoreBox>,
+    snapshot_ops: Arc<OpQueue>,
+    /// When the last record of each snapshot was written, in milliseconds since 1970.
+    pub(super) snapshot_times: BTreeMap<SnapshotId, i64>,
     waiting: BTreeMap<Token, oneshot::Sender<Answered>>,
     next_token: u64,
     leadership: watch::Sender<Leadership>,
@@ -51,11 +64,11 @@ pub(super) struct Shell {
 impl Shell {
     pub(super) fn new(
         core: RaftCore,
-        log: LogHandle,
-        batches: Batches,
+        (log, batches): (LogHandle, Batches),
         probe: Probe,
         peers: BTreeMap<BrokerId, Arc<Mailbox>>,
         states: Arc<StoreBox>,
+        (snapshot_ops, snapshot_times): (Arc<OpQueue>, BTreeMap<SnapshotId, i64>),
     ) -> Self {
         let (told_visible, told_durable) = (core.log().visible_end(), core.log().durable_end());
         let leadership = watch::Sender::new(core.leadership());
@@ -68,6 +81,8 @@ impl Shell {
             probe,
             peers,
             states,
+            snapshot_ops,
+            snapshot_times,
             waiting: BTreeMap::new(),
             next_token: 0,
             leadership,
@@ -83,9 +98,19 @@ impl Shell {
         (self.leadership.subscribe(), self.news.subscribe(), self.failure.subscribe())
     }
     /// Tells what recovery found.
-    pub(super) fn loaded(&self) {
+    pub(super) fn loaded(&self, batches: Vec<BatchMark>) {
         let start = self.core.log().log_start();
-        self.probe.tell(Event::RaftLoaded { start, batches: self.batches.marks(start, self.told_visible) });
+        let snapshots = self.core.snapshots().map(|(id, _)| id).collect();
+        self.probe.tell(Event::RaftLoaded { start, batches, snapshots });
+    }
+    /// A snapshot is durable.
+    pub(super) fn snapshot_stored(&mut self, now: Now, snapshot: SnapshotId, size: u64, append_time_ms: i64) {
+        self.probe.tell(Event::SnapshotStored { snapshot });
+        self.snapshot_times.insert(snapshot, append_time_ms);
+        self.feed(now, Input::SnapshotStored { snapshot, size });
+        if let Some(latest) = self.core.latest_snapshot() {
+            self.batches.forget_below(latest.offset);
+        }
     }
     /// A peer asks; the answer comes through the channel, or the channel closes if this node has failed.
     pub(super) fn ask(&mut self, now: Now, request: Request) -> oneshot::Receiver<Answered> {
@@ -144,6 +169,23 @@ impl Shell {
                 self.probe.tell(Event::RaftTruncated { to: end });
                 self.submit(Op::Truncate { to: end, generation }, done);
             }
+            Output::WriteChunk { snapshot: id, position, bytes } => {
+                self.snapshot_ops.put(SnapshotOp::Append { id, position, bytes });
+            }
+            Output::FinishSnapshot { snapshot: id, size } => self.snapshot_ops.put(SnapshotOp::Finish { id, size }),
+            Output::LoadSnapshot { generation, snapshot } => {
+                tracing::info!(%snapshot, "the metadata log starts anew at the end of a snapshot");
+                self.batches.start_anew(snapshot.offset);
+                (self.told_visible, self.told_durable) = (snapshot.offset, snapshot.offset);
+                self.probe.tell(Event::RaftStartedAnew { snapshot });
+                self.submit(Op::TruncateFully { start: snapshot.offset, generation }, done);
+            }
+            Output::DeleteSnapshot { snapshot: id } => {
+                self.snapshot_times.remove(&id);
+                self.probe.tell(Event::SnapshotDeleted { snapshot: id });
+                self.snapshot_ops.put(SnapshotOp::Delete { id });
+            }
+            Output::DeleteBelow { start } => self.submit(Op::DeleteBelow { start }, done),
             Output::HighWatermark { high_watermark } => {
                 self.probe.tell(Event::RaftCommitted { high_watermark });
                 self.tell_readers();
@@ -186,10 +228,16 @@ impl Shell {
     }
     fn answer(&mut self, token: Token, reply: Reply) {
         let records = match reply.body {
-            Body::Fetch { records, .. } => {
-                self.batches.read(records.from, records.to, self.core.config().fetch_max_bytes)
+            Body::Fetch { records: ReadRange { from, to }, .. } => {
+                let here = self.batches.start();
+                if from < to && from < here {
+                    // What is committed does not change any more: it can be read later.
+                    Records::OnDisk(ReadRange { from, to: to.min(here) })
+                } else {
+                    Records::Here(self.batches.read(from, to, self.core.config().fetch_max_bytes))
+                }
             }
-            _ => Bytes::new(),
+            _ => Records::Here(Bytes::new()),
         };
         if let Some(waiting) = self.waiting.remove(&token) {
             // Whoever asked may be gone; then nobody misses the answer.

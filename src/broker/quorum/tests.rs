@@ -39,6 +39,7 @@ impl Handler for Controller {
             ApiKey::Vote => respond(request, |m| self.0.handle_vote(m)).await,
             ApiKey::BeginQuorumEpoch => respond(request, |m| self.0.handle_begin(m)).await,
             ApiKey::EndQuorumEpoch => respond(request, |m| self.0.handle_end(m)).await,
+            ApiKey::FetchSnapshot => respond(request, |m| self.0.handle_fetch_snapshot(m)).await,
             ApiKey::Fetch => respond(request, |m| self.0.handle_fetch(m)).await,
             _ => Reply::Close,
         }
@@ -85,6 +86,8 @@ impl Cluster {
                 voters: peers.clone(),
                 client_id: name(id),
                 raft: RaftConfig::new(peers.keys().copied()),
+                log: LogConfig { segment_bytes: 200, ..LogConfig::default() },
+                retention: Limits { max_bytes: 0, max_ms: -1 },
             };
             let (seen, probes) = (cluster.seen.clone(), cluster.probes.clone());
             cluster.world.set_program(host, move || node(config.clone(), seen.clone(), probes.clone()));
@@ -296,5 +299,91 @@ fn requests_for_another_cluster_or_topic_are_refused() {
         assert_eq!(response.error_code, ResponseError::InconsistentClusterId.code());
         let response = quorum.handle_vote(VoteRequest::default()).await;
         assert_eq!(response.error_code, ResponseError::InvalidRequest.code());
+    });
+}
+
+/// `node` writes a snapshot of all that it has seen committed.
+fn write_snapshot(cluster: &Cluster, node: BrokerId) -> SnapshotId {
+    let seen = cluster.seen.lock();
+    let last = seen[&node].events.iter().rev().find_map(|event| match event {
+        QuorumEvent::Batch(batch) => {
+            Some((SnapshotId { offset: batch.next, epoch: batch.epoch }, batch.append_time_ms))
+        }
+        _ => None,
+    });
+    drop(seen);
+    let (id, time) = last.expect("something is committed");
+    let records = cluster.records(node).into_iter().map(|(_, record)| record).collect();
+    cluster.quorum(node).write_snapshot(id, time, records);
+    id
+}
+
+/// A node is away while the others write snapshots and throw the log before them away.
+fn a_node_that_lags_loads_a_snapshot(seed: u64, voters: i32, observers: i32, lagging: impl Fn(BrokerId) -> BrokerId) {
+    let lagging = (0..3).map(|id| lagging(BrokerId(id))).collect::<Vec<_>>();
+    trial(seed, voters, observers, move |cluster| async move {
+        let leader = cluster.leader().await;
+        let away = lagging[leader.0.0 as usize % 3];
+        cluster.world.power_cut(cluster.hosts[&away]);
+        let mut expected = Vec::new();
+        for round in 0..3 {
+            expected.extend((0..20).map(|id| cluster.propose(leader, 100 * round + id)));
+            cluster.all_see(&expected).await;
+            let nodes: Vec<_> = cluster.hosts.keys().copied().filter(|&id| id != away).collect();
+            for id in nodes {
+                write_snapshot(&cluster, id);
+            }
+            time::sleep(Duration::from_secs(1)).await;
+        }
+        time::sleep(CLEAN_INTERVAL).await;
+        let quorum = cluster.quorum(leader.0);
+        let (start, latest) = (quorum.log_start(), quorum.latest_snapshot().expect("it was written"));
+        assert_eq!(start, latest.offset, "all before the latest snapshot is beyond the limit");
+        cluster.seen.lock().remove(&away);
+        cluster.world.start(cluster.hosts[&away]).await;
+        time::sleep(Duration::from_secs(5)).await;
+        let last = cluster.propose(leader, 1_000);
+        time::sleep(Duration::from_secs(2)).await;
+        let seen = cluster.seen.lock();
+        let told: Vec<_> = seen[&away].events.clone();
+        let Some(QuorumEvent::Snapshot(loaded)) = told.first() else { panic!("no snapshot but {:?}", told.first()) };
+        let records: Vec<_> = expected.into_iter().map(|(_, record)| record).collect();
+        assert_eq!((loaded.id, &loaded.records), (latest, &records));
+        drop(seen);
+        assert_eq!(cluster.records(away), vec![last]);
+        assert_eq!(cluster.quorum(away).log_start(), latest.offset);
+    });
+}
+
+#[test]
+fn a_lagging_voter_loads_a_snapshot() {
+    a_node_that_lags_loads_a_snapshot(11, 3, 1, |leader| BrokerId((leader.0 + 1) % 3));
+}
+
+#[test]
+fn a_lagging_observer_loads_a_snapshot() {
+    a_node_that_lags_loads_a_snapshot(12, 3, 1, |_| BrokerId(3));
+}
+
+#[test]
+fn a_node_starts_from_its_snapshot_and_the_log_after_it() {
+    trial(13, 1, 0, |cluster| async move {
+        let leader = cluster.leader().await;
+        let mut expected: Vec<_> = (0..5).map(|id| cluster.propose(leader, id)).collect();
+        cluster.all_see(&expected).await;
+        let id = write_snapshot(&cluster, leader.0);
+        let before: Vec<_> = expected.drain(..).map(|(_, record)| record).collect();
+        time::sleep(Duration::from_secs(1)).await;
+        expected.push(cluster.propose(leader, 9));
+        time::sleep(Duration::from_secs(1)).await;
+        cluster.world.power_cut(cluster.hosts[&leader.0]);
+        cluster.seen.lock().clear();
+        cluster.world.start(cluster.hosts[&leader.0]).await;
+        time::sleep(Duration::from_secs(1)).await;
+        cluster.leader().await;
+        cluster.all_see(&expected).await;
+        let seen = cluster.seen.lock();
+        let Some(QuorumEvent::Snapshot(loaded)) = seen[&leader.0].events.first() else { panic!("no snapshot") };
+        assert_eq!((loaded.id, &loaded.records), (id, &before));
     });
 }

@@ -7,6 +7,7 @@ mod broker;
 mod changes;
 mod configs;
 mod replay;
+mod snapshot;
 mod topic;
 
 #[cfg(test)]

@@ -24,12 +24,23 @@ pub struct ReplayError {
     pub reason: String,
 }
 
-type Fit = Result<(), String>;
+pub(super) type Fit = Result<(), String>;
 
 /// `ConfigResource.Type` of a topic.
 const TOPIC_RESOURCE: i8 = 2;
 /// `ConfigResource.Type` of a broker.
 const BROKER_RESOURCE: i8 = 4;
+
+impl ConfigResource {
+    /// Type and name as a record has them.
+    pub(super) fn code_and_name(&self) -> (i8, Arc<str>) {
+        match self {
+            Self::Topic(name) => (TOPIC_RESOURCE, Arc::clone(name)),
+            Self::Broker(id) => (BROKER_RESOURCE, id.to_string().into()),
+            Self::ClusterDefault => (BROKER_RESOURCE, "".into()),
+        }
+    }
+}
 
 impl Image {
     /// Applies the record at `offset` and notes in `changes` what it touched.
@@ -47,7 +58,7 @@ impl Image {
         Ok(())
     }
 
-    fn apply_kind(&mut self, offset: Offset, record: &MetadataRecord, changes: &mut Changes) -> Fit {
+    pub(super) fn apply_kind(&mut self, offset: Offset, record: &MetadataRecord, changes: &mut Changes) -> Fit {
         match record {
             MetadataRecord::RegisterBroker(r) => self.register_broker(offset, r, changes),
             MetadataRecord::UnregisterBroker(r) => self.unregister_broker(r, changes),

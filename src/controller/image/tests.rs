@@ -7,9 +7,9 @@ use uuid::Uuid;
 use super::{BrokerEvent, Changes, ConfigResource, Image};
 use crate::base::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, ProducerId, TopicId, TopicPartition};
 use crate::wire::records::{
-    BeginTransactionRecord, BrokerRegistrationChangeRecord, ConfigRecord, MetadataRecord, NoOpRecord,
-    PartitionChangeRecord, PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord, TopicRecord,
-    UnregisterBrokerRecord,
+    BeginTransactionRecord, BrokerRegistrationChangeRecord, ConfigRecord, FeatureLevelRecord, MetadataRecord,
+    NoOpRecord, PartitionChangeRecord, PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord,
+    TopicRecord, UnregisterBrokerRecord,
 };
 
 const T: TopicId = Uuid::from_u128(1);
@@ -181,4 +181,72 @@ fn records_that_cannot_follow_are_refused_and_change_nothing() {
     }
     let twice = image.apply(Offset(0), &NoOpRecord {}.into(), &mut Changes::default());
     assert!(twice.is_err(), "an offset is applied once");
+}
+
+/// Two brokers, one of them unfenced, a topic, a config, producer ids and a feature.
+fn rich() -> Image {
+    let mut image = Image::default();
+    let feature = |name: &str, feature_level| FeatureLevelRecord { name: name.into(), feature_level };
+    let ids = ProducerIdsRecord { next_producer_id: ProducerId(1000), ..ProducerIdsRecord::default() };
+    let records: [MetadataRecord; 9] = [
+        feature("eligible.leader.replicas.version", 1).into(),
+        feature("metadata.version", 27).into(),
+        registration(1, 7, 2),
+        registration(2, 8, 3),
+        unfence(2, 3),
+        topic("t", T),
+        partition(0),
+        ConfigRecord {
+            resource_type: 2,
+            resource_name: "t".into(),
+            name: "min.insync.replicas".into(),
+            value: Some("2".into()),
+        }
+        .into(),
+        ids.into(),
+    ];
+    replay(&mut image, records);
+    image
+}
+
+#[test]
+fn a_snapshot_makes_the_image_that_it_was_made_of() {
+    let image = rich();
+    let loaded = Image::from_records(&image.records(), image.next()).unwrap();
+    assert_eq!(loaded.next(), image.next());
+    assert_eq!((loaded.records(), loaded.digest()), (image.records(), image.digest()));
+    // Only what a broker must have replayed is not the same: all of a snapshot counts as its last record.
+    assert_eq!(loaded.changes_since(&image).brokers.len(), 2);
+    assert!(loaded.changes_since(&image).partitions.is_empty());
+}
+
+#[test]
+fn a_snapshot_stands_in_kafkas_order_with_the_metadata_version_first() {
+    let names: Vec<_> = rich().records().iter().map(MetadataRecord::name).collect();
+    let expected = [
+        "FeatureLevelRecord",
+        "FeatureLevelRecord",
+        "RegisterBrokerRecord",
+        "RegisterBrokerRecord",
+        "TopicRecord",
+        "PartitionRecord",
+        "ConfigRecord",
+        "ProducerIdsRecord",
+    ];
+    assert_eq!(names, expected);
+    let MetadataRecord::FeatureLevel(first) = &rich().records()[0] else { panic!("no feature") };
+    assert_eq!(&*first.name, "metadata.version");
+}
+
+#[test]
+fn what_a_snapshot_changes_is_what_the_records_between_changed() {
+    let old = rich();
+    let mut new = old.clone();
+    replay(&mut new, [unfence(1, 2), partition(1)]);
+    let changes = new.changes_since(&old);
+    assert_eq!(changes.broker_events, [BrokerEvent::Unfenced(BrokerId(1))]);
+    assert_eq!(changes.partitions.iter().copied().collect::<Vec<_>>(), [(T, 1)]);
+    replay(&mut new, [RemoveTopicRecord { topic_id: T }.into()]);
+    let changes = new.changes_since(&old);
+    assert_eq!((changes.removed_topics.len(), changes.partitions.len(), changes.configs.len()), (1, 0, 1));
 }

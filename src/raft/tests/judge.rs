@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::{BrokerId, LeaderEpoch, Offset};
-use crate::raft::{Batch, RoleKind};
+use crate::raft::{Batch, RoleKind, SnapshotId};
 
 /// The record of what was promised so far.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ impl Judge {
         (node, life): (BrokerId, u32),
         end: Offset,
         log: &[Batch],
-        disks: &[&[Batch]],
+        disks: &[Vec<Batch>],
     ) -> Verdict {
         if self.high_watermarks.insert((node, life), end).is_some_and(|before| before > end) {
             return Err(format!("the high watermark of {node} fell to {end}"));
@@ -74,8 +74,19 @@ impl Judge {
         }
         Ok(())
     }
+    /// A snapshot holds exactly what is committed below its end, and is named after the last record in it.
+    pub(super) fn snapshot(&self, node: BrokerId, id: SnapshotId, content: &[Batch]) -> Verdict {
+        let last = content.last().map(|b| (b.next, b.epoch));
+        if last != Some((id.offset, id.epoch)) {
+            return Err(format!("snapshot {id} of {node} ends with {last:?}"));
+        }
+        if self.committed.get(..content.len()) != Some(content) {
+            return Err(format!("snapshot {id} of {node} is not what is committed below it"));
+        }
+        Ok(())
+    }
     /// Logs that agree in one batch agree in all before it.
-    pub(super) fn logs_match(logs: &[&[Batch]]) -> Verdict {
+    pub(super) fn logs_match(logs: &[Vec<Batch>]) -> Verdict {
         for (i, a) in logs.iter().enumerate() {
             for b in &logs[i + 1..] {
                 let same = |x: &Batch, y: &Batch| (x.base, x.epoch) == (y.base, y.epoch);

@@ -5,9 +5,9 @@ use proptest::prelude::*;
 
 use super::judge::Verdict;
 use super::world::{FAIR, Weather, World};
-use crate::base::BrokerId;
 use crate::base::bugs::{Bug, plant};
 use crate::base::random::Stream;
+use crate::base::{BrokerId, Offset};
 
 /// One thing that happens, and how long nothing else does.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ enum Step {
     Heal,
     Weather { loss: u64, duplicates: u64, delay_ms: u64, disk_ms: u64 },
     SlowDisk { node: i32, ms: u64 },
+    Snapshot { node: i32 },
+    Clean { node: i32 },
 }
 
 fn step() -> impl Strategy<Value = (Step, u64)> {
@@ -36,6 +38,8 @@ fn step() -> impl Strategy<Value = (Step, u64)> {
         2 => (0..40u64, 0..30u64, 1..80u64, 0..60u64).prop_map(|(loss, duplicates, delay_ms, disk_ms)| {
             Step::Weather { loss, duplicates, delay_ms, disk_ms }
         }),
+        4 => node.clone().prop_map(|node| Step::Snapshot { node }),
+        3 => node.clone().prop_map(|node| Step::Clean { node }),
         1 => (node, 0..3000u64).prop_map(|(node, ms)| Step::SlowDisk { node, ms }),
     ];
     (what, prop_oneof![3 => 0..50u64, 2 => 50..1000u64, 2 => 1000..5000u64])
@@ -67,6 +71,8 @@ fn apply(world: &mut World, step: &Step) -> Verdict {
         Step::Weather { loss, duplicates, delay_ms, disk_ms } => {
             world.weather = Weather { loss, duplicates, delay_ms, disk_ms };
         }
+        Step::Snapshot { node } => world.snapshot(pick(node))?,
+        Step::Clean { node } => world.clean(pick(node))?,
         Step::SlowDisk { node, ms } => {
             world.nodes.get_mut(&pick(node)).expect("a known node").slow_disk_ms = ms;
         }
@@ -105,7 +111,7 @@ fn recover(world: &mut World) -> Verdict {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100000, failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn a_quorum_keeps_its_promises_and_heals(
@@ -113,8 +119,10 @@ proptest! {
         voters in prop_oneof![Just(1), Just(3), Just(3), Just(5)],
         observers in 0..2i32,
         steps in prop::collection::vec(step(), 1..60),
+        fetch_max_bytes in prop_oneof![Just(1 << 20), 20..300usize],
     ) {
         let mut world = World::new(seed, voters, observers);
+        world.config.fetch_max_bytes = fetch_max_bytes;
         endure(&mut world, &steps).map_err(TestCaseError::fail)?;
         recover(&mut world).map_err(TestCaseError::fail)?;
     }
@@ -212,6 +220,51 @@ fn a_leader_that_nobody_fetches_from_resigns() {
     world.run(10_000).unwrap();
     assert!(world.leader().is_some_and(|successor| successor != leader));
     assert_ne!(world.core(leader).leadership().leader, Some(leader));
+}
+
+/// Node 2 misses much, the others throw away the log that it misses.
+fn a_node_falls_behind(seed: u64, voters: i32) -> World {
+    let mut world = World::new(seed, voters, 3 - voters);
+    world.config.fetch_max_bytes = 50;
+    world.start_all().unwrap();
+    world.run(10_000).unwrap();
+    world.crash(BrokerId(2), false);
+    world.run(10_000).unwrap();
+    let leader = world.leader().expect("a leader");
+    for _ in 0..20 {
+        world.propose(leader).unwrap();
+        world.run(100).unwrap();
+    }
+    for id in [BrokerId(0), BrokerId(1)] {
+        world.snapshot(id).unwrap();
+        world.run(1_000).unwrap();
+        world.clean(id).unwrap();
+    }
+    world
+}
+
+#[test]
+fn a_lagging_voter_and_a_lagging_observer_load_a_snapshot() {
+    for voters in [2, 3] {
+        let mut world = a_node_falls_behind(11, voters);
+        recover(&mut world).unwrap();
+        assert_eq!(world.nodes[&BrokerId(2)].loaded, 1);
+        let start = world.core(BrokerId(2)).log().log_start();
+        assert!(start > Offset::ZERO && world.core(BrokerId(2)).latest_snapshot().is_some_and(|s| s.offset == start));
+    }
+}
+
+#[test]
+fn power_cuts_at_any_moment_of_a_download_do_no_harm() {
+    for moment in 0..200 {
+        let mut world = a_node_falls_behind(12, 3);
+        world.weather.disk_ms = 20;
+        world.start(BrokerId(2)).unwrap();
+        world.run(moment).unwrap();
+        world.crash(BrokerId(2), true);
+        world.run(1_000).unwrap();
+        recover(&mut world).unwrap_or_else(|e| panic!("cut after {moment} ms: {e}"));
+    }
 }
 
 #[test]

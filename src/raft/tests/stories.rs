@@ -1,5 +1,7 @@
 //! Single steps of the core, told by hand.
 
+use std::collections::BTreeMap;
+
 use crate::base::bugs::{Bug, plant};
 use crate::base::random::Stream;
 use crate::base::{BrokerId, LeaderEpoch, Now, Offset};
@@ -22,7 +24,10 @@ impl Story {
     fn of(voters: i32, stored: Option<ElectionState>) -> Self {
         let now = Now::default();
         let config = RaftConfig::new((0..voters).map(BrokerId));
-        Self { core: RaftCore::new(config, ME, stored, LogState::default(), Stream::new(1, "story"), now), now }
+        Self {
+            core: RaftCore::new(config, ME, stored, LogState::default(), BTreeMap::new(), Stream::new(1, "story"), now),
+            now,
+        }
     }
     fn tell(&mut self, input: Input) -> Vec<Output> {
         let mut out = Vec::new();
@@ -145,13 +150,18 @@ fn a_follower_refuses_to_truncate_what_is_committed() {
     let [(OTHER, id, Request::Fetch { .. })] = sent(&out)[..] else { panic!("{out:?}") };
     let content = Content::Encoded(bytes::Bytes::from_static(b"x"));
     let records = vec![Batch { base: Offset(0), next: Offset(5), epoch: LeaderEpoch(1), content }];
-    let body = Body::Fetch { high_watermark: Some(Offset(3)), diverging: None, records };
+    let body = Body::Fetch { high_watermark: Some(Offset(3)), diverging: None, snapshot: None, records };
     let out = story.tell(Input::Response { id, answer: Response { current, error: None, body } });
     assert!(sent(&out).is_empty(), "a fetch before the sync would acknowledge: {out:?}");
     let out = story.tell(Input::Synced { generation: 0, end: Offset(5) });
     assert!(out.contains(&Output::HighWatermark { high_watermark: Offset(3) }));
     let [(OTHER, id, Request::Fetch { offset: Offset(5), .. })] = sent(&out)[..] else { panic!("{out:?}") };
-    let body = Body::Fetch { high_watermark: None, diverging: Some((LeaderEpoch(1), Offset(2))), records: vec![] };
+    let body = Body::Fetch {
+        high_watermark: None,
+        diverging: Some((LeaderEpoch(1), Offset(2))),
+        snapshot: None,
+        records: vec![],
+    };
     let out = story.tell(Input::Response { id, answer: Response { current, error: None, body } });
     assert!(matches!(out[..], [Output::Fatal { .. }]), "{out:?}");
     assert!(story.at_ms(10_000).is_empty());

@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use kafka_protocol::ResponseError;
 
+use super::disk::{Snapshot, Snapshots, Tail};
 use super::judge::{Judge, Verdict};
 use crate::base::random::Stream;
 use crate::base::time::NANOS_PER_MS;
 use crate::base::{BrokerId, Now, Offset};
-use crate::log::epochs::EpochCache;
-use crate::log::state::LogState;
 use crate::raft::{
     Answer, Batch, Body, Content, ElectionState, Input, Output, RaftConfig, RaftCore, ReadRange, Reply, Request,
-    RequestId, Response, RoleKind, Token,
+    RequestId, Response, RoleKind, SnapshotId, Token,
 };
 
 /// What the network and the disks do to everybody, as chances out of 100 and times in milliseconds.
@@ -58,9 +58,26 @@ enum Event {
 }
 
 enum Done {
-    Appended { generation: u64, end: Offset },
-    Synced { generation: u64, end: Offset },
-    Stored { sequence: u64, state: ElectionState },
+    Appended {
+        generation: u64,
+        end: Offset,
+    },
+    Synced {
+        generation: u64,
+        end: Offset,
+    },
+    Stored {
+        sequence: u64,
+        state: ElectionState,
+    },
+    Snapshot {
+        id: SnapshotId,
+        content: Snapshot,
+    },
+    /// The log was thrown away, durably.
+    StartedAnew {
+        at: Offset,
+    },
 }
 
 /// One machine: a core while it runs, and a disk that outlives it.
@@ -68,9 +85,14 @@ pub(super) struct Node {
     pub(super) core: Option<RaftCore>,
     pub(super) life: u32,
     /// The page cache.
-    pub(super) log: Vec<Batch>,
+    pub(super) log: Tail,
     /// The device.
-    pub(super) durable: Vec<Batch>,
+    pub(super) durable: Tail,
+    /// The device's snapshots.
+    pub(super) snapshots: Snapshots,
+    download: Vec<u8>,
+    /// Snapshots of a leader that were loaded, in all lives.
+    pub(super) loaded: u32,
     state: Option<ElectionState>,
     storing: bool,
     /// The quorum state to store once the one under way is durable: the latest takes the place of earlier ones.
@@ -113,8 +135,11 @@ impl World {
             let node = Node {
                 core: None,
                 life: 0,
-                log: Vec::new(),
-                durable: Vec::new(),
+                log: Tail::default(),
+                durable: Tail::default(),
+                snapshots: Snapshots::new(),
+                download: Vec::new(),
+                loaded: 0,
                 state: None,
                 storing: false,
                 store_next: None,
@@ -136,13 +161,10 @@ impl World {
         }
         node.life += 1;
         // Recovery makes durable what it keeps.
+        let log = node.log.recover(&mut node.snapshots)?;
         node.durable = node.log.clone();
-        let mut log = LogState::recovered(Offset::ZERO, Offset::ZERO, EpochCache::default());
-        for batch in &node.log {
-            log.append(batch.epoch, batch.base, batch.next);
-        }
-        let log = LogState::recovered(Offset::ZERO, log.log_end(), log.epochs().clone());
-        node.core = Some(RaftCore::new(config, id, node.state, log, jitter, now));
+        let sizes = node.snapshots.iter().map(|(id, content)| (*id, content.encode().len() as u64)).collect();
+        node.core = Some(RaftCore::new(config, id, node.state, log, sizes, jitter, now));
         self.step(id, Input::Tick)
     }
     pub(super) fn start_all(&mut self) -> Verdict {
@@ -154,6 +176,7 @@ impl World {
     /// The process dies; with `power`, so does its page cache.
     pub(super) fn crash(&mut self, id: BrokerId, power: bool) {
         let pending: Vec<_> = self.pending_states(id);
+        let renamed: Vec<_> = self.pending_snapshots(id);
         let stream = &mut self.stream;
         let node = self.nodes.get_mut(&id).expect("a known node");
         if node.core.take().is_none() {
@@ -167,15 +190,26 @@ impl World {
         if landed > 0 {
             node.state = Some(pending[landed - 1]);
         }
-        if power {
-            let common = node.log.iter().zip(&node.durable).take_while(|(a, b)| a == b).count();
-            if common == node.durable.len() {
-                let kept = stream.between(common as u64, node.log.len() as u64) as usize;
-                node.log.truncate(kept);
-            } else if stream.chance(1, 2) {
-                node.log = node.durable.clone();
+        for (id, content) in renamed {
+            if stream.chance(1, 2) {
+                node.snapshots.insert(id, content);
             }
         }
+        if power {
+            node.log.lose_power(&node.durable, stream);
+        }
+    }
+    fn pending_snapshots(&self, id: BrokerId) -> Vec<(SnapshotId, Snapshot)> {
+        let Some(node) = self.nodes.get(&id) else { return Vec::new() };
+        let mine = self.events.values().filter_map(|event| match event {
+            Event::Disk { node: at, life, done: Done::Snapshot { id: snapshot, content } }
+                if *at == id && *life == node.life =>
+            {
+                Some((*snapshot, content.clone()))
+            }
+            _ => None,
+        });
+        mine.collect()
     }
     fn pending_states(&self, id: BrokerId) -> Vec<ElectionState> {
         let Some(node) = self.nodes.get(&id) else { return Vec::new() };
@@ -212,6 +246,29 @@ impl World {
         self.step(id, Input::Propose { batch: Batch { base, next, epoch, content } })?;
         Ok(Some(next))
     }
+    /// `id` writes a snapshot of what it knows to be committed, or of a part of it.
+    pub(super) fn snapshot(&mut self, id: BrokerId) -> Verdict {
+        let node = &self.nodes[&id];
+        let Some(committed) = node.core.as_ref().and_then(RaftCore::high_watermark) else { return Ok(()) };
+        let mut content = node.contents();
+        content.0.retain(|b| b.next <= committed);
+        if self.stream.chance(1, 3) {
+            let kept = self.stream.below(content.0.len() as u64 + 1) as usize;
+            content.0.truncate(kept);
+        }
+        let Some(snapshot) = content.id().filter(|s| s.offset > node.log.start) else { return Ok(()) };
+        self.disk(id, Done::Snapshot { id: snapshot, content });
+        Ok(())
+    }
+    /// Retention at `id`: what comes before one of its snapshots may go.
+    pub(super) fn clean(&mut self, id: BrokerId) -> Verdict {
+        let known: Vec<_> = self.nodes[&id].snapshots.keys().copied().collect();
+        if self.nodes[&id].core.is_none() || known.is_empty() {
+            return Ok(());
+        }
+        let before = *self.stream.pick(&known);
+        self.step(id, Input::Clean { before })
+    }
     /// Lets `ms` milliseconds pass.
     pub(super) fn run(&mut self, ms: u64) -> Verdict {
         let until = self.now + ms * NANOS_PER_MS;
@@ -238,7 +295,7 @@ impl World {
             }
         }
         self.now = until;
-        let logs: Vec<_> = self.nodes.values().map(|n| &n.log[..]).collect();
+        let logs: Vec<_> = self.nodes.values().filter(|n| n.core.is_some()).map(|n| n.contents().0).collect();
         Judge::logs_match(&logs)
     }
     fn happen(&mut self, event: Event) -> Verdict {
@@ -272,9 +329,21 @@ impl World {
             Done::Synced { generation, end } => {
                 let current = node.core.as_ref().is_some_and(|c| c.log().generation() == generation);
                 if current {
-                    node.durable = node.log.iter().filter(|b| b.next <= end).cloned().collect();
+                    node.durable = node.log.up_to(end);
                 }
                 Input::Synced { generation, end }
+            }
+            Done::StartedAnew { at } => {
+                if node.log.start == at {
+                    node.durable = Tail { start: at, batches: Vec::new() };
+                }
+                return Ok(());
+            }
+            Done::Snapshot { id: snapshot, content } => {
+                let size = content.encode().len() as u64;
+                self.judge.snapshot(id, snapshot, &content.0)?;
+                node.snapshots.insert(snapshot, content);
+                Input::SnapshotStored { snapshot, size }
             }
             Done::Stored { sequence, state } => {
                 node.state = Some(state);
@@ -307,18 +376,44 @@ impl World {
             Output::StoreQuorumState { sequence, state } => self.store(id, sequence, state),
             Output::Append { generation, batch } => {
                 let end = batch.next;
-                self.log_of(id).push(batch);
+                self.node(id).log.batches.push(batch);
                 self.disk(id, Done::Appended { generation, end });
             }
             Output::Sync { generation, end } => self.disk(id, Done::Synced { generation, end }),
             Output::Truncate { generation, end } => {
-                self.log_of(id).retain(|b| b.next <= end);
+                self.node(id).log.batches.retain(|b| b.next <= end);
                 assert_eq!(generation, self.core(id).log().generation());
+            }
+            Output::WriteChunk { snapshot: _, position, bytes } => {
+                let download = &mut self.node(id).download;
+                download.truncate(position as usize);
+                assert_eq!(download.len(), position as usize, "a piece is missing");
+                download.extend_from_slice(&bytes);
+            }
+            Output::FinishSnapshot { snapshot, size } => {
+                let bytes = std::mem::take(&mut self.node(id).download);
+                assert_eq!(bytes.len() as u64, size);
+                let content = Snapshot::decode(&bytes).ok_or("a download is no snapshot")?;
+                self.disk(id, Done::Snapshot { id: snapshot, content });
+            }
+            Output::LoadSnapshot { snapshot, .. } => {
+                let node = self.node(id);
+                node.log = Tail { start: snapshot.offset, batches: Vec::new() };
+                node.loaded += 1;
+                self.disk(id, Done::StartedAnew { at: snapshot.offset });
+            }
+            Output::DeleteSnapshot { snapshot } => {
+                self.node(id).snapshots.remove(&snapshot);
+            }
+            Output::DeleteBelow { start } => {
+                let node = self.node(id);
+                node.log.batches.retain(|b| b.base >= start);
+                node.log.start = start;
             }
             Output::HighWatermark { high_watermark } => {
                 let voters = self.config.voters.len();
-                let disks: Vec<_> = self.nodes.values().take(voters).map(|n| &n.durable[..]).collect();
-                self.judge.commits((id, life), high_watermark, &self.nodes[&id].log, &disks)?;
+                let disks: Vec<_> = self.nodes.values().take(voters).map(|n| n.durable_contents().0).collect();
+                self.judge.commits((id, life), high_watermark, &self.nodes[&id].contents().0, &disks)?;
             }
             Output::RoleChanged { role, epoch, .. } => {
                 self.judge.plays(id, life, role, epoch)?;
@@ -326,15 +421,15 @@ impl World {
                     self.nodes.get_mut(&id).expect("a known node").elections += 1;
                 }
             }
-            Output::BecameLeader { epoch, .. } => self.judge.leads(id, life, epoch, &self.nodes[&id].log)?,
+            Output::BecameLeader { epoch, .. } => self.judge.leads(id, life, epoch, &self.nodes[&id].contents().0)?,
             Output::Voted { epoch, candidate } => self.judge.votes(id, epoch, candidate)?,
             Output::LostLeadership { .. } => {}
             Output::Fatal { reason } => return Err(reason),
         }
         Ok(())
     }
-    fn log_of(&mut self, id: BrokerId) -> &mut Vec<Batch> {
-        &mut self.nodes.get_mut(&id).expect("a known node").log
+    fn node(&mut self, id: BrokerId) -> &mut Node {
+        self.nodes.get_mut(&id).expect("a known node")
     }
     fn store(&mut self, id: BrokerId, sequence: u64, state: ElectionState) {
         let node = self.nodes.get_mut(&id).expect("a known node");
@@ -384,7 +479,7 @@ impl World {
     fn post_answer(&mut self, from: BrokerId, token: Token, reply: Reply) -> Verdict {
         let node = self.nodes.get_mut(&from).expect("a known node");
         let (to, life, id) = node.tokens.remove(&token).ok_or_else(|| format!("{token:?} is answered twice"))?;
-        let answer = read(reply, &node.log);
+        let answer = read(reply, node);
         if !self.lost(from, to) {
             let copies = 1 + u64::from(self.stream.chance(self.weather.duplicates, 100));
             for _ in 0..copies {
@@ -396,15 +491,43 @@ impl World {
     }
 }
 
-fn read(reply: Reply, log: &[Batch]) -> Answer {
-    let body = match reply.body {
+impl Node {
+    /// All that this node stands for: its snapshot and what follows.
+    pub(super) fn contents(&self) -> Snapshot {
+        self.log.after(&self.snapshots)
+    }
+    /// What it would stand for after a power cut.
+    fn durable_contents(&self) -> Snapshot {
+        let (mut snapshots, mut log) = (self.snapshots.clone(), self.durable.clone());
+        match log.recover(&mut snapshots) {
+            Ok(_) => log.after(&snapshots),
+            Err(_) => Snapshot::default(),
+        }
+    }
+}
+
+fn read(reply: Reply, node: &Node) -> Answer {
+    let Response { current, mut error, body } = reply;
+    let body = match body {
         Body::Vote { granted } => Body::Vote { granted },
         Body::BeginQuorumEpoch => Body::BeginQuorumEpoch,
         Body::EndQuorumEpoch => Body::EndQuorumEpoch,
-        Body::Fetch { high_watermark, diverging, records: ReadRange { from, to } } => {
+        Body::Fetch { high_watermark, diverging, snapshot, records: ReadRange { from, to } } => {
+            let log = &node.log.batches;
             let records = log.iter().filter(|b| b.base >= from && b.next <= to).cloned().collect();
-            Body::Fetch { high_watermark, diverging, records }
+            Body::Fetch { high_watermark, diverging, snapshot, records }
+        }
+        Body::FetchSnapshot { snapshot, size, position, chunk } => {
+            let bytes = node.snapshots.get(&snapshot).map(Snapshot::encode);
+            if error.is_none() && bytes.is_none() {
+                error = Some(ResponseError::SnapshotNotFound);
+            }
+            let bytes = bytes.unwrap_or_default();
+            let from = (position as usize).min(bytes.len());
+            let to = (from + chunk.max_bytes).min(bytes.len());
+            let chunk = Bytes::copy_from_slice(&bytes[from..to]);
+            Body::FetchSnapshot { snapshot, size, position, chunk }
         }
     };
-    Response { current: reply.current, error: reply.error, body }
+    Response { current, error, body }
 }

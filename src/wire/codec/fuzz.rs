@@ -92,6 +92,7 @@ cases! {
     Vote: VoteRequest,
     BeginQuorumEpoch: BeginQuorumEpochRequest,
     EndQuorumEpoch: EndQuorumEpochRequest,
+    FetchSnapshot: FetchSnapshotRequest,
     AlterPartition: AlterPartitionRequest,
     Envelope: EnvelopeRequest,
     BrokerRegistration: BrokerRegistrationRequest,

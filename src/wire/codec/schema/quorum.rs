@@ -1,4 +1,4 @@
-//! The metadata quorum: elections, and the control record that a new leader writes.
+//! The metadata quorum: elections, snapshots, and the control records of its log.
 
 use super::kinds::*;
 
@@ -103,6 +103,50 @@ pub const END_QUORUM_EPOCH_RESPONSE: Schema = Schema {
     fields: &[
         field("error_code", I16),
         field("topics", Structs(END_QUORUM_EPOCH_RESPONSE_TOPIC_DATA)),
+        field("node_endpoints", Structs(NODE_ENDPOINT)).since(1).tagged(0),
+    ],
+};
+
+const SNAPSHOT_ID: &[Field] = &[field("end_offset", I64), field("epoch", I32)];
+const FETCH_SNAPSHOT_REQUEST_PARTITION: &[Field] = &[
+    field("partition", I32),
+    field("current_leader_epoch", I32),
+    field("snapshot_id", Struct(SNAPSHOT_ID)),
+    field("position", I64),
+    field("replica_directory_id", UUID).since(1).tagged(0),
+];
+const FETCH_SNAPSHOT_REQUEST_TOPIC: &[Field] =
+    &[field("name", Str), field("partitions", Structs(FETCH_SNAPSHOT_REQUEST_PARTITION))];
+/// `FetchSnapshotRequest`.
+pub const FETCH_SNAPSHOT_REQUEST: Schema = Schema {
+    flexible: 0,
+    fields: &[
+        field("cluster_id", Str).tagged(0),
+        field("replica_id", I32),
+        field("max_bytes", I32),
+        field("topics", Structs(FETCH_SNAPSHOT_REQUEST_TOPIC)),
+    ],
+};
+
+const LEADER_ID_AND_EPOCH: &[Field] = &[field("leader_id", I32), field("leader_epoch", I32)];
+const FETCH_SNAPSHOT_RESPONSE_PARTITION: &[Field] = &[
+    field("index", I32),
+    field("error_code", I16),
+    field("snapshot_id", Struct(SNAPSHOT_ID)),
+    field("current_leader", Struct(LEADER_ID_AND_EPOCH)).tagged(0),
+    field("size", I64),
+    field("position", I64),
+    field("unaligned_records", Blob),
+];
+const FETCH_SNAPSHOT_RESPONSE_TOPIC: &[Field] =
+    &[field("name", Str), field("partitions", Structs(FETCH_SNAPSHOT_RESPONSE_PARTITION))];
+/// `FetchSnapshotResponse`.
+pub const FETCH_SNAPSHOT_RESPONSE: Schema = Schema {
+    flexible: 0,
+    fields: &[
+        field("throttle_time_ms", I32),
+        field("error_code", I16),
+        field("topics", Structs(FETCH_SNAPSHOT_RESPONSE_TOPIC)),
         field("node_endpoints", Structs(NODE_ENDPOINT)).since(1).tagged(0),
     ],
 };
