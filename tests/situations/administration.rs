@@ -25,6 +25,9 @@ impl Observer for Nobody {
 
 impl Watch for Nobody {
     fn node_down(&self, _node: BrokerId, _storage_fault: bool) {}
+    fn node_failed(&self, _node: BrokerId, _error: &str) {}
+    fn disk_harmed(&self, _node: BrokerId) {}
+    fn client_down(&self, _name: &str) {}
     fn record(&self, _op: Op) {}
     fn gave_up(&self, _tp: &TopicPartition, _ago_ns: u64, _setting: &str) {}
 }
@@ -32,7 +35,12 @@ impl Watch for Nobody {
 /// Three voters and two brokers that do not vote.
 fn five_brokers() -> ClusterPlan {
     let brokers: BTreeMap<_, _> = (1..=5).map(|id| (BrokerId(id), BrokerConfig::default())).collect();
-    ClusterPlan { voters: (1..=3).map(BrokerId).collect(), brokers }
+    ClusterPlan {
+        voters: (1..=3).map(BrokerId).collect(),
+        regions: BTreeMap::new(),
+        latencies: BTreeMap::new(),
+        brokers,
+    }
 }
 
 fn ids<const N: usize>(ids: [i32; N]) -> Vec<BrokerId> {
@@ -54,7 +62,7 @@ where
         let done = Arc::new(Mutex::new(false));
         let (told, story, servers) = (done.clone(), Arc::new(story), cluster.bootstrap());
         cluster
-            .run_client("admin", move || {
+            .run_client("admin", 0, move || {
                 let (told, story, servers) = (told.clone(), story.clone(), servers.clone());
                 async move {
                     let mut config = AdminConfig::default();
