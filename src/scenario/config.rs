@@ -4,6 +4,7 @@ use super::shape::ConfigScope;
 use crate::base::nearest::hint;
 use crate::broker::config::{self, BrokerConfig};
 use crate::client::config::{ConsumerConfig, ProducerConfig};
+use crate::controller::configs;
 
 /// The configuration keys of one sort of process.
 #[derive(Clone, Copy, Debug)]
@@ -20,20 +21,28 @@ pub const BROKER: ConfigTable = ConfigTable {
     check: |key, value| BrokerConfig::default().set(key, value).map_err(|error| error.to_string()),
 };
 
-/// What topics may set for themselves, under Kafka's names for topics, and the broker's key that each one overrides.
-const TOPIC_KEYS: [(&str, &str); 2] = [
-    ("min.insync.replicas", "min.insync.replicas"),
-    ("unclean.leader.election.enable", "unclean.leader.election.enable"),
+/// What brokers obey of a topic's own configuration; a topic may carry more, but nothing would come of it.
+const TOPIC_KEYS: &[&str] = &[
+    "cleanup.policy",
+    "delete.retention.ms",
+    "file.delete.delay.ms",
+    "index.interval.bytes",
+    "max.compaction.lag.ms",
+    "max.message.bytes",
+    "min.cleanable.dirty.ratio",
+    "min.compaction.lag.ms",
+    "min.insync.replicas",
+    "retention.bytes",
+    "retention.ms",
+    "segment.bytes",
+    "segment.index.bytes",
+    "segment.ms",
+    "unclean.leader.election.enable",
 ];
 
-/// What brokers obey of a topic's own configuration.
-pub const TOPIC: ConfigTable = ConfigTable {
-    keys: || TOPIC_KEYS.iter().map(|(key, _)| *key).collect(),
-    check: |key, value| {
-        let broker = TOPIC_KEYS.iter().find(|(topic, _)| *topic == key).map_or(key, |(_, broker)| broker);
-        BrokerConfig::default().set(broker, value).map_err(|error| error.to_string())
-    },
-};
+/// What topics may set for themselves.
+pub const TOPIC: ConfigTable =
+    ConfigTable { keys: || TOPIC_KEYS.to_vec(), check: |key, value| configs::illegal(key, value).map_or(Ok(()), Err) };
 
 /// What producers obey.
 pub const PRODUCER: ConfigTable = ConfigTable {
