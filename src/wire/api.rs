@@ -65,15 +65,15 @@ const BROKER: &[Api] = &[
     api(ApiKey::DescribeConfigs, /**/ 1, 4, 4),
     api(ApiKey::AlterConfigs, /*  */ 0, 2, 2),
     api(ApiKey::CreatePartitions, /**/ 0, 3, 3),
+    api(ApiKey::DeleteGroups, /*  */ 0, 2, 2),
     api(ApiKey::ElectLeaders, /*  */ 0, 2, 2),
     api(ApiKey::IncrementalAlterConfigs, 0, 1, 1),
     api(ApiKey::AlterPartitionReassignments, 0, 1, 1),
     api(ApiKey::ListPartitionReassignments, 0, 0, 0),
+    api(ApiKey::OffsetDelete, /*  */ 0, 0, 0),
     api(ApiKey::DescribeCluster, /**/ 0, 2, 2),
     api(ApiKey::UnregisterBroker, /**/ 0, 0, 0),
     api(ApiKey::DescribeTopicPartitions, 0, 0, 0),
-    api(ApiKey::DeleteGroups, /*  */ 0, 2, 2),
-    api(ApiKey::OffsetDelete, /*  */ 0, 0, 0),
 ];
 
 const CONTROLLER: &[Api] = &[
