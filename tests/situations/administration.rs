@@ -55,8 +55,7 @@ where
             })
             .await;
         time::sleep(Duration::from_secs(200)).await;
-        let done = *done.lock();
-        done
+        *done.lock()
     });
     assert!(run.outcome.expect("nothing panics"), "the story was not told to its end");
 }
