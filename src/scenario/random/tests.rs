@@ -1,6 +1,7 @@
 //! What is drawn can be run, is large enough to find something, and is the same for ever.
 
 use super::*;
+use crate::scenario::model::Role;
 use crate::scenario::{parse, validate};
 
 const SEEDS: u64 = 300;
@@ -66,4 +67,16 @@ fn sizes_range_from_one_end_to_the_other_and_never_beyond() {
 #[test]
 fn an_unknown_profile_is_told_the_nearest() {
     assert!(profile("everthing").is_err_and(|e| e.contains("did you mean \"everything\"?")));
+}
+
+#[test]
+fn no_reader_waits_for_more_than_it_may_be_given() {
+    for scenario in drawn("everything") {
+        for client in &scenario.clients {
+            if let Role::Consumer(consumer) = &client.role {
+                let set = |key| consumer.config.contains_key(key);
+                assert!(!(set("fetch.min.bytes") && set("max.partition.fetch.bytes")), "{}", scenario.name);
+            }
+        }
+    }
 }

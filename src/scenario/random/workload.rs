@@ -52,11 +52,12 @@ fn consumer(stream: &mut Stream, topic: &Topic) -> Consumer {
     if stream.chance(1, 2) {
         set("fetch.max.wait.ms", stream.between(10, 1_000));
     }
-    if stream.chance(1, 4) {
-        set("fetch.min.bytes", stream.between(1, 4_096));
-    }
-    if stream.chance(1, 4) {
-        set("max.partition.fetch.bytes", stream.between(1_024, 65_536));
+    // Never both: a fetch that may not return as much as it waits for takes the whole fetch.max.wait.ms for each batch
+    // (`DelayedFetch`), and a reader that is behind never reaches the end.
+    match stream.below(4) {
+        0 => drop(set("fetch.min.bytes", stream.between(1, 4_096))),
+        1 => drop(set("max.partition.fetch.bytes", stream.between(1_024, 65_536))),
+        _ => {}
     }
     if stream.chance(1, 2) {
         set("request.timeout.ms", stream.between(2_000, 10_000));
