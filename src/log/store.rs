@@ -6,6 +6,7 @@
 //! checksums and offsets that fit.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::batch::batches_in;
@@ -19,8 +20,11 @@ use crate::base::Offset;
 use crate::base::marks::{Mark, mark};
 use crate::io::disk::Disk;
 
+/// Called with the new end before a log is cut, and waited for: whatever promises that more is durable is taken back
+/// first.
+pub type BeforeCut = Box<dyn Fn(Offset) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send>> + Send + Sync>;
+
 /// See the module.
-#[derive(Debug)]
 pub struct LogStore {
     disk: Disk,
     dir: String,
@@ -34,6 +38,13 @@ pub struct LogStore {
     dir_changed: bool,
     /// Files under their last name, which may be removed.
     doomed: Vec<String>,
+    before_cut: Option<BeforeCut>,
+}
+
+impl std::fmt::Debug for LogStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogStore").field("dir", &self.dir).field("end", &self.end).finish_non_exhaustive()
+    }
 }
 
 impl LogStore {
@@ -43,7 +54,8 @@ impl LogStore {
         let end = active.with(|p| p.next());
         let unsynced = segments.len() - 1;
         let shared = Arc::new(Shared::new(segments.clone()));
-        Self { disk, dir, config, segments, shared, end, unsynced, dir_changed: false, doomed: Vec::new() }
+        let (doomed, before_cut) = (Vec::new(), None);
+        Self { disk, dir, config, segments, shared, end, unsynced, dir_changed: false, doomed, before_cut }
     }
     /// A reader of this log.
     #[must_use]
@@ -152,10 +164,22 @@ impl LogStore {
             let start = self.segments[0].base;
             return self.truncate_fully(start).await;
         }
+        self.announce_cut(to).await?;
         self.shared.mark_cut();
         let cut = self.cut(to).await;
         self.shared.mark_cut();
         cut
+    }
+
+    /// See [`BeforeCut`].
+    pub fn before_cut(&mut self, call: BeforeCut) {
+        self.before_cut = Some(call);
+    }
+    async fn announce_cut(&self, to: Offset) -> io::Result<()> {
+        match &self.before_cut {
+            Some(call) => call(to).await,
+            None => Ok(()),
+        }
     }
 
     async fn cut(&mut self, to: Offset) -> io::Result<()> {
@@ -182,6 +206,7 @@ impl LogStore {
     /// # Errors
     /// Those of the disk.
     pub async fn truncate_fully(&mut self, start: Offset) -> io::Result<()> {
+        self.announce_cut(start).await?;
         self.shared.mark_cut();
         let done = self.start_anew(start).await;
         self.shared.mark_cut();

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::checkpoints::{CheckpointFiles, Written};
 use super::partition::Partition;
 use super::shared::Shared;
 use crate::base::{BrokerEpoch, Offset, TopicPartition};
@@ -29,22 +30,13 @@ pub(super) struct Logs {
     dir: String,
     jobs: Mutex<VecDeque<Job>>,
     ring: Notify,
-    /// The checkpoints as they stand in their files; also keeps two writers of one file apart.
-    written: tokio::sync::Mutex<Checkpoints>,
+    checkpoints: Arc<CheckpointFiles>,
 }
 
 #[derive(Debug)]
 enum Job {
     Create(Arc<Partition>),
     Remove(Arc<Partition>),
-}
-
-/// What the checkpoint files of a log directory say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Checkpoints {
-    high_watermarks: Offsets,
-    recovery_points: Offsets,
-    log_starts: Offsets,
 }
 
 impl Logs {
@@ -56,13 +48,14 @@ impl Logs {
     pub async fn load(disk: Disk, dir: String) -> io::Result<(Self, Option<BrokerEpoch>)> {
         disk.create_dir_all(&dir).await?;
         let clean = checkpoint::take_clean_shutdown(&disk, &dir).await?;
-        let written = Checkpoints {
+        let written = Written {
             high_watermarks: read(&disk, &dir, checkpoint::HIGH_WATERMARK).await?,
             recovery_points: read(&disk, &dir, checkpoint::RECOVERY_POINT).await?,
             log_starts: read(&disk, &dir, checkpoint::LOG_START).await?,
         };
         let (jobs, ring) = (Mutex::default(), Notify::new());
-        Ok((Self { disk, dir, jobs, ring, written: tokio::sync::Mutex::new(written) }, clean))
+        let checkpoints = Arc::new(CheckpointFiles::new(disk.clone(), dir.clone(), written));
+        Ok((Self { disk, dir, jobs, ring, checkpoints }, clean))
     }
     /// Opens every log that the directory holds; what had been removed only halfway is removed now.
     ///
@@ -93,7 +86,7 @@ impl Logs {
             return Ok(None);
         };
         let (options, high_watermark) = {
-            let written = self.written.lock().await;
+            let written = self.checkpoints.lock().await;
             let of = |offsets: &Offsets| offsets.get(&tp).copied().unwrap_or(Offset::ZERO);
             let (recovery_point, log_start) = (of(&written.recovery_points), of(&written.log_starts));
             (OpenOptions { recovery_point, log_start, clean }, of(&written.high_watermarks))
@@ -104,7 +97,7 @@ impl Logs {
         }
         let config = (ReplicaConfig::default(), shared.config.log);
         let partition = Arc::new(Partition::new(shared.clone(), tp, topic_id, config.0, config.1));
-        start(shared, &partition, store, recovered, high_watermark);
+        self.start(shared, &partition, store, recovered, high_watermark);
         Ok(Some(partition))
     }
     /// A log is to be created.
@@ -140,7 +133,7 @@ impl Logs {
         let options = OpenOptions::default();
         let (store, recovered) = recovery::open(&self.disk, &path, partition.log_config(), options).await?;
         files::write_partition_metadata(&self.disk, &path, partition.topic_id).await?;
-        start(shared, partition, store, recovered, Offset::ZERO);
+        self.start(shared, partition, store, recovered, Offset::ZERO);
         Ok(())
     }
     async fn remove_now(&self, shared: &Shared, partition: &Arc<Partition>) -> io::Result<()> {
@@ -162,10 +155,10 @@ impl Logs {
             kept.remove(&partition.tp);
             kept
         };
-        let written = &mut *self.written.lock().await;
-        self.write(checkpoint::HIGH_WATERMARK, &mut written.high_watermarks, forget).await?;
-        self.write(checkpoint::RECOVERY_POINT, &mut written.recovery_points, forget).await?;
-        self.write(checkpoint::LOG_START, &mut written.log_starts, forget).await?;
+        let written = &mut *self.checkpoints.lock().await;
+        self.checkpoints.write(checkpoint::HIGH_WATERMARK, &mut written.high_watermarks, forget).await?;
+        self.checkpoints.write(checkpoint::RECOVERY_POINT, &mut written.recovery_points, forget).await?;
+        self.checkpoints.write(checkpoint::LOG_START, &mut written.log_starts, forget).await?;
         if self.disk.exists(&doomed).await? {
             self.disk.remove_dir_all(&doomed).await?;
         }
@@ -176,28 +169,20 @@ impl Logs {
     /// # Errors
     /// Those of the disk.
     pub async fn checkpoint_high_watermarks(&self, partitions: &[Arc<Partition>]) -> io::Result<()> {
-        let written = &mut *self.written.lock().await;
+        let written = &mut *self.checkpoints.lock().await;
         let marks = |_: &Offsets| offsets(partitions, ReplicaCore::high_watermark);
-        self.write(checkpoint::HIGH_WATERMARK, &mut written.high_watermarks, marks).await?;
+        self.checkpoints.write(checkpoint::HIGH_WATERMARK, &mut written.high_watermarks, marks).await?;
         let starts = |_: &Offsets| offsets(partitions, |core| core.log().log_start());
-        self.write(checkpoint::LOG_START, &mut written.log_starts, starts).await
+        self.checkpoints.write(checkpoint::LOG_START, &mut written.log_starts, starts).await
     }
     /// Writes how far the logs of `partitions` are durable, where that has changed.
     ///
     /// # Errors
     /// Those of the disk.
     pub async fn checkpoint_recovery_points(&self, partitions: &[Arc<Partition>]) -> io::Result<()> {
-        let written = &mut *self.written.lock().await;
+        let written = &mut *self.checkpoints.lock().await;
         let durable = |_: &Offsets| offsets(partitions, |core| core.log().durable_end());
-        self.write(checkpoint::RECOVERY_POINT, &mut written.recovery_points, durable).await
-    }
-    async fn write(&self, name: &str, written: &mut Offsets, make: impl FnOnce(&Offsets) -> Offsets) -> io::Result<()> {
-        let now = make(written);
-        if now != *written {
-            checkpoint::write_offsets(&self.disk, &self.dir, name, &now).await?;
-            *written = now;
-        }
-        Ok(())
+        self.checkpoints.write(checkpoint::RECOVERY_POINT, &mut written.recovery_points, durable).await
     }
     /// Marks the directory as cleanly shut down; every log must be closed.
     ///
@@ -211,36 +196,42 @@ impl Logs {
     pub async fn list_files(&self, log: &str) -> Vec<String> {
         self.disk.list(&format!("{}/{log}", self.dir)).await.unwrap_or_default()
     }
+    /// Brings a replica to life over an open log.
+    fn start(
+        &self,
+        shared: &Arc<Shared>,
+        partition: &Arc<Partition>,
+        mut store: LogStore,
+        recovered: Recovered,
+        high_watermark: Offset,
+    ) {
+        let Recovered { state, producers, batches, .. } = recovered;
+        let config =
+            ReplicaConfig { lag_time_max_ms: shared.config.replica_lag_time_max_ms, ..ReplicaConfig::default() };
+        let core = ReplicaCore::new(shared.config.id, config, state, producers, high_watermark);
+        let mark = |b: &crate::log::BatchInfo| BatchMark { base: b.base, next: b.next, epoch: b.epoch, crc: b.crc };
+        shared.probe.tell(Event::LogLoaded {
+            tp: partition.tp.clone(),
+            start: core.log().log_start(),
+            high_watermark: core.high_watermark(),
+            batches: batches.iter().map(mark).collect(),
+        });
+        let (checkpoints, tp) = (self.checkpoints.clone(), partition.tp.clone());
+        store.before_cut(Box::new(move |to| {
+            let (checkpoints, tp) = (checkpoints.clone(), tp.clone());
+            Box::pin(async move { checkpoints.lower_recovery_point(&tp, to).await })
+        }));
+        let weak = Arc::downgrade(partition);
+        let log = LogHandle::start(store, move |completion| {
+            if let Some(partition) = weak.upgrade() {
+                partition.completed(completion);
+            }
+        });
+        partition.opened(core, log);
+    }
     fn path(&self, tp: &TopicPartition) -> String {
         format!("{}/{tp}", self.dir)
     }
-}
-
-/// Brings a replica to life over an open log.
-fn start(
-    shared: &Arc<Shared>,
-    partition: &Arc<Partition>,
-    store: LogStore,
-    recovered: Recovered,
-    high_watermark: Offset,
-) {
-    let Recovered { state, producers, batches, .. } = recovered;
-    let config = ReplicaConfig { lag_time_max_ms: shared.config.replica_lag_time_max_ms, ..ReplicaConfig::default() };
-    let core = ReplicaCore::new(shared.config.id, config, state, producers, high_watermark);
-    let mark = |b: &crate::log::BatchInfo| BatchMark { base: b.base, next: b.next, epoch: b.epoch, crc: b.crc };
-    shared.probe.tell(Event::LogLoaded {
-        tp: partition.tp.clone(),
-        start: core.log().log_start(),
-        high_watermark: core.high_watermark(),
-        batches: batches.iter().map(mark).collect(),
-    });
-    let weak = Arc::downgrade(partition);
-    let log = LogHandle::start(store, move |completion| {
-        if let Some(partition) = weak.upgrade() {
-            partition.completed(completion);
-        }
-    });
-    partition.opened(core, log);
 }
 
 fn offsets(partitions: &[Arc<Partition>], of: impl Fn(&ReplicaCore) -> Offset) -> Offsets {

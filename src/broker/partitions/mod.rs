@@ -17,6 +17,7 @@
 
 pub mod api;
 mod apply;
+mod checkpoints;
 mod config;
 mod coordinated;
 mod delete_records;

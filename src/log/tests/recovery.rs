@@ -136,3 +136,27 @@ fn checkpoints_and_marks_are_read_as_they_were_written() {
         assert_eq!(opened(&disk, OpenOptions::default()).await.1.topic_id, Some(id));
     });
 }
+
+#[test]
+fn before_a_log_is_cut_whoever_trusts_its_end_is_told() {
+    on_a_disk(|disk| async move {
+        filled(&disk).await;
+        let (mut store, _) = opened(&disk, OpenOptions::default()).await;
+        let told = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
+        let (notes, reader) = (told.clone(), store.reader());
+        store.before_cut(Box::new(move |to| {
+            let end = reader.segments().last().map(|s| s.next);
+            notes.lock().push((to, end));
+            Box::pin(std::future::ready(Ok(())))
+        }));
+        store.truncate(Offset(40)).await.unwrap();
+        assert_eq!(*told.lock(), [], "nothing is cut there");
+        store.truncate(Offset(6)).await.unwrap();
+        store.truncate_fully(Offset(3)).await.unwrap();
+        assert_eq!(*told.lock(), [(Offset(6), Some(Offset(30))), (Offset(3), Some(Offset(6)))]);
+        store.before_cut(Box::new(|_| Box::pin(std::future::ready(Err(std::io::Error::other("no"))))));
+        store.append(&batch(3, 3, 1, 1, 150)).await.unwrap();
+        store.truncate_fully(Offset(0)).await.unwrap_err();
+        assert_eq!(store.end(), Offset(6), "what could not be told is not done");
+    });
+}
