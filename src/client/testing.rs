@@ -290,7 +290,7 @@ impl Cluster {
                     _ if p.fetch_offset < partition.start || p.fetch_offset > partition.end => {
                         Err(ResponseError::OffsetOutOfRange)
                     }
-                    _ => Ok(partition.read(p.fetch_offset)),
+                    _ => Ok(partition.read(p.fetch_offset, p.partition_max_bytes as usize)),
                 };
                 PartitionData::default()
                     .with_partition_index(p.partition)
@@ -375,11 +375,15 @@ impl Partition {
     pub fn forget_producers(&mut self) {
         self.producers.clear();
     }
-    fn read(&self, from: i64) -> Bytes {
+    /// Batches up to `max` bytes, one at least.
+    fn read(&self, from: i64, max: usize) -> Bytes {
         let mut out = BytesMut::new();
-        for bytes in &self.batches {
-            let all = batches(bytes).flatten();
-            all.filter(|b| b.next_offset().0 > from).for_each(|b| out.extend_from_slice(b.bytes()));
+        let all = self.batches.iter().flat_map(|bytes| batches(bytes).flatten());
+        for batch in all.filter(|b| b.next_offset().0 > from) {
+            if !out.is_empty() && out.len() + batch.size() > max {
+                break;
+            }
+            out.extend_from_slice(batch.bytes());
         }
         out.freeze()
     }

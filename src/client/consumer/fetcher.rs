@@ -200,11 +200,17 @@ impl Fetcher {
         }
     }
 
-    /// Sends a fetch to every leader that has none outstanding; returns when a partition that must wait may be asked for again.
+    /// Sends a fetch to every leader that has none outstanding and of whose records none are waiting for the caller;
+    /// returns when a partition that must wait may be asked for again.
     fn fetch(&mut self, now: Now) -> u64 {
         let mut next_ns = u64::MAX;
         let mut wanted: BTreeMap<BrokerId, Vec<(TopicPartition, Offset, LeaderEpoch)>> = BTreeMap::new();
         let mut leaderless = false;
+        // A fetch without the partition that the caller is about to want more of would hold up the next one with it,
+        // for fetch.max.wait.ms if the others have nothing (KAFKA-17182).
+        let buffered: BTreeSet<BrokerId> = (self.assigned.iter().filter(|(_, assigned)| assigned.has_buffered()))
+            .filter_map(|(tp, _)| Some(self.metadata.leader(tp)?.0))
+            .collect();
         for (tp, assigned) in &self.assigned {
             let Position::At(offset) = assigned.position else { continue };
             if assigned.has_buffered() {
@@ -216,7 +222,7 @@ impl Fetcher {
             };
             if assigned.not_before_ns > now.mono_ns && epoch <= assigned.asked {
                 next_ns = next_ns.min(assigned.not_before_ns);
-            } else if !self.fetching.contains(&leader) {
+            } else if !self.fetching.contains(&leader) && !buffered.contains(&leader) {
                 wanted.entry(leader).or_default().push((tp.clone(), offset, epoch));
             }
         }

@@ -157,6 +157,22 @@ fn both_ends_of_the_log_can_be_asked_for() {
 }
 
 #[test]
+fn a_partition_with_nothing_new_does_not_hold_up_another_of_its_leader() {
+    play(6, |cluster| async move {
+        for value in numbers(0..40) {
+            append(&cluster, 0, [value], false);
+        }
+        let settings = [("auto.offset.reset", "earliest"), ("max.partition.fetch.bytes", "1")];
+        let mut consumer = consumer(&settings);
+        consumer.assign((0..3).map(tp));
+        let began = clock::now().mono_ns;
+        assert_eq!(consume(&mut consumer, 40).await.len(), 40);
+        let took_ms = (clock::now().mono_ns - began) / 1_000_000;
+        assert!(took_ms < 5_000, "each of 40 fetches waited for the others' records: {took_ms} ms");
+    });
+}
+
+#[test]
 fn a_leader_that_falls_silent_is_left_after_request_timeout() {
     play(7, |cluster| async move {
         cluster.lock().script = [Fault::Silence].into();
