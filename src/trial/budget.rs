@@ -15,18 +15,30 @@ pub(super) struct Windows {
     stakes: Vec<Stake>,
     open: BTreeMap<BrokerId, (Loss, BrokerEpoch)>,
     registered: BTreeMap<BrokerId, BrokerEpoch>,
+    /// Under which epoch each broker was known when its last life ended.
+    ended: BTreeMap<BrokerId, BrokerEpoch>,
 }
 
 impl Windows {
     /// No window is open yet; `None` if the scenario may exceed its budget.
     pub(super) fn of(scenario: &Scenario) -> Option<Self> {
-        let (open, registered) = (BTreeMap::new(), BTreeMap::new());
-        scenario.keep_budget.then(|| Self { stakes: budget::stakes(scenario), open, registered })
+        let (open, registered, ended) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        scenario.keep_budget.then(|| Self { stakes: budget::stakes(scenario), open, registered, ended })
     }
     /// Committed metadata shows a registration; nodes that lag behind show old ones again.
     pub(super) fn registered(&mut self, broker: BrokerId, epoch: BrokerEpoch) {
         let latest = self.registered.entry(broker).or_insert(epoch);
         *latest = epoch.max(*latest);
+    }
+    /// A broker's process has ended, in whatever way.
+    pub(super) fn ended(&mut self, broker: BrokerId) {
+        let epoch = self.registered.get(&broker).copied().unwrap_or(BrokerEpoch::NONE);
+        self.ended.insert(broker, epoch);
+    }
+    /// True if the broker has registered in its present life. The mark of a clean shutdown carries the epoch of that
+    /// registration: without one, even an orderly stop counts as an unclean one at the next (`BrokerServer.shutdown`).
+    pub(super) fn is_registered(&self, broker: BrokerId) -> bool {
+        self.registered.get(&broker) > self.ended.get(&broker)
     }
     /// Opens a window for `broker`, or names the partition that would not survive it.
     pub(super) fn open(&mut self, broker: BrokerId, loss: Loss, ground: &Ground) -> Result<(), TopicPartition> {

@@ -132,6 +132,10 @@ impl Trial {
             if clock::now().mono_ns >= deadline {
                 return Err(format!("{otherwise} within {} s: {reason}", CONVERGENCE_LIMIT.as_secs()));
             }
+            for id in self.witness.take_unregistered() {
+                self.witness.note(format!("broker {id} starts"));
+                self.cluster.start(id).await;
+            }
             time::sleep(LOOK).await;
         }
         Ok(())

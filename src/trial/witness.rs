@@ -10,6 +10,8 @@ use super::budget::Windows;
 use super::timeline::Timeline;
 use super::triggers::Triggers;
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicPartition};
+use crate::broker::lifecycle::LifecycleError;
+use crate::broker::node::NodeError;
 use crate::broker::probe::{Event, Observer, PartitionFacts, RaftRole};
 use crate::check::verdict::Audit;
 use crate::check::{Court, Findings, Promises};
@@ -47,6 +49,8 @@ struct Told {
     controllers: BTreeMap<BrokerId, LeaderEpoch>,
     fenced: BTreeMap<BrokerId, bool>,
     applied: BTreeMap<BrokerId, Offset>,
+    /// Brokers whose processes ended because they could not register in time.
+    unregistered: Vec<BrokerId>,
     /// The fault budget, if the scenario keeps to it.
     windows: Option<Windows>,
 }
@@ -78,6 +82,7 @@ impl Witness {
             controllers: BTreeMap::new(),
             fenced: BTreeMap::new(),
             applied: BTreeMap::new(),
+            unregistered: Vec::new(),
             windows: Windows::of(scenario),
         };
         Self { world: world.clone(), told: Mutex::new(told), came_about: Notify::new() }
@@ -110,10 +115,19 @@ impl Witness {
             windows.open(broker, loss, court.ground()).err()
         };
         if let Some(tp) = &refused {
-            let what = if loss == Loss::Unsynced { "power cut" } else { "crash" };
+            let what = if loss == Loss::Unsynced { "power cut" } else { "unclean end" };
             self.note(format!("{what} of broker {broker} left out: {tp} might not survive it (fault budget)"));
         }
         refused.is_none()
+    }
+    /// As [`Witness::may_end`], for an orderly stop: it costs nothing, unless its mark will not be worth anything.
+    pub(super) fn may_stop(&self, broker: BrokerId) -> bool {
+        let registered = self.told.lock().windows.as_ref().is_none_or(|w| w.is_registered(broker));
+        registered || self.may_end(broker, Loss::Process)
+    }
+    /// The brokers that gave up registering since this was asked last. Whoever runs brokers starts them again.
+    pub(super) fn take_unregistered(&self) -> Vec<BrokerId> {
+        std::mem::take(&mut self.told.lock().unregistered)
     }
     /// Something worth telling that is no fault.
     pub fn note(&self, text: String) {
@@ -302,6 +316,9 @@ impl Watch for Witness {
     fn node_down(&self, node: BrokerId, storage_fault: bool) {
         let mut told = self.told.lock();
         told.court.node_down(node, storage_fault);
+        if let Some(windows) = &mut told.windows {
+            windows.ended(node);
+        }
         told.members.remove(&node);
         told.controllers.remove(&node);
         told.applied.remove(&node);
@@ -313,8 +330,11 @@ impl Watch for Witness {
             self.came_about.notify_one();
         }
     }
-    fn node_failed(&self, node: BrokerId, error: &str) {
+    fn node_failed(&self, node: BrokerId, error: &NodeError) {
         self.note(format!("the process of broker {node} ends: {error}"));
+        if matches!(error, NodeError::Lifecycle(LifecycleError::RegistrationTimeout(_))) {
+            self.told.lock().unregistered.push(node);
+        }
     }
     fn disk_harmed(&self, node: BrokerId) {
         self.told.lock().court.disk_harmed(node);

@@ -310,7 +310,7 @@ async fn run_node(options: NodeOptions, watcher: Watcher, world: World, host: Ho
     let probe = Probe::new(id, Arc::new(Observe(watcher.clone())));
     if let Err(error) = Node::run(options, probe, shutdown_requested(), std::future::ready(())).await {
         tracing::warn!(node = %id, %error, "the broker's process ends");
-        watcher.node_failed(id, &error.to_string());
+        watcher.node_failed(id, &error);
     }
     watcher.node_down(id, world.take_harm(host));
 }

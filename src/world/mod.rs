@@ -11,6 +11,7 @@ pub mod writer;
 use std::sync::Arc;
 
 use crate::base::{BrokerId, TopicPartition};
+use crate::broker::node::NodeError;
 use crate::broker::probe::Observer;
 use history::Op;
 
@@ -19,7 +20,7 @@ pub trait Watch: Observer {
     /// A node's process ended; with `storage_fault` its unsynced data may be gone (a power cut).
     fn node_down(&self, node: BrokerId, storage_fault: bool);
     /// A node's process ended by itself, with this error; [`Watch::node_down`] follows.
-    fn node_failed(&self, node: BrokerId, error: &str);
+    fn node_failed(&self, node: BrokerId, error: &NodeError);
     /// The disk of a node that may well run has lost or spoiled what was on it.
     fn disk_harmed(&self, node: BrokerId);
     /// A client's process died: it will never hear what became of what it had under way.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ktrial::base::{BrokerId, TopicPartition};
 use ktrial::broker::config::BrokerConfig;
+use ktrial::broker::node::NodeError;
 use ktrial::broker::probe::{Event, Observer};
 use ktrial::io::sim::{self, WorldConfig};
 use ktrial::io::time;
@@ -40,7 +41,7 @@ impl Observer for Notes {
 
 impl Watch for Notes {
     fn node_down(&self, _node: BrokerId, _storage_fault: bool) {}
-    fn node_failed(&self, _node: BrokerId, _error: &str) {}
+    fn node_failed(&self, _node: BrokerId, _error: &NodeError) {}
     fn disk_harmed(&self, _node: BrokerId) {}
     fn client_down(&self, _name: &str) {}
     fn record(&self, _op: Op) {}

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ktrial::base::{BrokerId, TopicPartition};
+use ktrial::broker::node::NodeError;
 use ktrial::broker::probe::{Event, Observer};
 use ktrial::scenario::{self, Scenario};
 use ktrial::world::Watch;
@@ -17,7 +18,7 @@ impl Observer for Nobody {
 
 impl Watch for Nobody {
     fn node_down(&self, _node: BrokerId, _storage_fault: bool) {}
-    fn node_failed(&self, _node: BrokerId, _error: &str) {}
+    fn node_failed(&self, _node: BrokerId, _error: &NodeError) {}
     fn disk_harmed(&self, _node: BrokerId) {}
     fn client_down(&self, _name: &str) {}
     fn record(&self, _op: Op) {}

@@ -47,7 +47,7 @@ impl<'a> Engine<'a> {
         let undo = match action {
             Action::PowerCut(target) => self.end_each(target, "loses power", Loss::Unsynced, Self::power_cut),
             Action::Crash(target) => self.end_each(target, "crashes", Loss::Process, Self::crash),
-            Action::Stop(target) => self.each(target, "is asked to stop", Self::stop),
+            Action::Stop(target) => self.stop_each(target),
             Action::Wipe(target) => self.end_each(target, "loses its logs", Loss::Unsynced, Self::wipe),
             Action::Pause(target) => self.each(target, "is paused", |engine, node| engine.stand(node, false)),
             Action::Freeze(target) => self.each(target, "freezes", |engine, node| engine.stand(node, true)),
@@ -100,6 +100,20 @@ impl<'a> Engine<'a> {
             if self.allows(&node, loss) {
                 self.witness.fault(format!("{node} {what}"));
                 undo.extend(act(self, &node));
+            }
+        }
+        undo
+    }
+    fn stop_each(&mut self, target: &Target) -> Vec<Undo> {
+        let mut undo = Vec::new();
+        for node in self.resolve(target) {
+            let allowed = match &node.what {
+                Process::Broker(id) => self.witness.may_stop(*id),
+                Process::Client(_) => true,
+            };
+            if allowed {
+                self.witness.fault(format!("{node} is asked to stop"));
+                undo.extend(self.stop(&node));
             }
         }
         undo
