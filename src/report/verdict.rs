@@ -67,6 +67,9 @@ pub struct Verdict {
     pub lost: u64,
     /// Acknowledged records that are gone as the contract permits.
     pub permitted_loss: u64,
+    /// The same, by partition and reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permitted_losses: Vec<PermittedLoss>,
     /// Records that are in the log more than once.
     pub duplicated: u64,
     /// Percent of the chaos phase in which each partition took writes.
@@ -106,6 +109,7 @@ impl Verdict {
             failed: 0,
             lost: 0,
             permitted_loss: 0,
+            permitted_losses: Vec::new(),
             duplicated: 0,
             availability: BTreeMap::new(),
             digest: String::new(),
@@ -130,6 +134,23 @@ pub struct Violation {
     pub evidence: String,
     /// When, in simulated milliseconds.
     pub at_ms: u64,
+}
+
+/// Acknowledged records of one partition that are gone for one reason which the contract allows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PermittedLoss {
+    /// The partition's name.
+    pub partition: String,
+    /// The reason's name, like `unclean-election`.
+    pub reason: String,
+    /// The rule that allows it, with who and when.
+    pub detail: String,
+    /// How many records.
+    pub records: u64,
+    /// The smallest offset among them; `None` if their writers were not told (`acks=0`).
+    pub from_offset: Option<i64>,
+    /// The largest one.
+    pub to_offset: Option<i64>,
 }
 
 /// One outage of one partition as its clients saw it.

@@ -148,7 +148,8 @@ impl Trial {
             let region = plan::region_of_client(&self.scenario, &name);
             let (witness, watcher, of) = (self.witness.clone(), self.watcher.clone(), name.clone());
             let program = move || {
-                let plan = writer::WriterPlan { writer: witness.writer_begins(&of), ..plan.clone() };
+                let writer = witness.writer_begins(&of, plan::traits(&plan.config));
+                let plan = writer::WriterPlan { writer, ..plan.clone() };
                 writer::run(plan, watcher.clone())
             };
             clients.hosts.push(self.cluster.run_client(&name, region, program).await);

@@ -14,7 +14,7 @@ use crate::broker::lifecycle::LifecycleError;
 use crate::broker::node::NodeError;
 use crate::broker::probe::{Event, Observer, PartitionFacts, RaftRole};
 use crate::check::verdict::Audit;
-use crate::check::{Court, Findings, Promises};
+use crate::check::{Court, Findings, Promises, WriterTraits};
 use crate::io::sim::World;
 use crate::scenario::Scenario;
 use crate::scenario::budget::Loss;
@@ -178,10 +178,11 @@ impl Witness {
         self.told.lock().open.len()
     }
     /// A writing process begins a life: a new number, because its values begin anew.
-    pub fn writer_begins(&self, name: &str) -> u32 {
+    pub fn writer_begins(&self, name: &str, traits: WriterTraits) -> u32 {
         let mut told = self.told.lock();
         let number = told.next_writer;
         told.next_writer += 1;
+        told.court.writer_begins(number, traits);
         told.writers.insert(name.to_owned(), number);
         number
     }
@@ -262,6 +263,13 @@ impl Told {
         self.history.push(Entry { at_ns, op });
         come
     }
+    /// Elections that gave up what was committed are told: oracles begin anew there.
+    fn tell_restarts(&mut self, at_ns: u64) {
+        for (tp, restart) in self.court.take_restarts() {
+            let text = format!("{tp} begins anew at offset {}: {}", restart.kept, restart.detail);
+            self.timeline.note(at_ns, text);
+        }
+    }
     fn quorum(&mut self, node: BrokerId, event: &Event) {
         match event {
             Event::Started => {
@@ -301,6 +309,7 @@ impl Observer for Witness {
         let at = self.now_ns();
         let mut told = self.told.lock();
         told.court.observe(at, node, &event);
+        told.tell_restarts(at);
         told.quorum(node, &event);
         let mut come = false;
         for happening in told.timeline.observe(at, node, &event) {

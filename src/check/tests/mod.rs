@@ -1,7 +1,9 @@
 //! Hand-made histories: each property accepts what Kafka permits and names what it does not.
 
+mod contract;
+
 use super::verdict::Audit;
-use super::{Court, Promises};
+use super::{Court, Promises, TopicPromises};
 use crate::base::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, TopicPartition};
 use crate::broker::probe::{BatchMark, Event, PartitionFacts, RaftRole, SnapshotId};
 use crate::world::history::{Op, Promise, Value};
@@ -26,7 +28,11 @@ struct Story {
 impl Story {
     fn new() -> Self {
         let voters = vec![BrokerId(1), BrokerId(2), BrokerId(3)];
-        Self { court: Court::new(Promises { min_isr: 2, elr: true, voters }) }
+        let cluster = TopicPromises { min_isr: Some(2), unclean: None };
+        Self::promised(Promises { cluster, elr: true, voters, ..Promises::default() })
+    }
+    fn promised(promises: Promises) -> Self {
+        Self { court: Court::new(promises) }
     }
     fn tell(&mut self, node: i32, event: Event) -> &mut Self {
         self.court.observe(0, BrokerId(node), &event);
@@ -122,7 +128,7 @@ fn sent(seq: u64) -> Op {
     Op::Sent { value: value(seq), tp: tp() }
 }
 fn acked(seq: u64, offset: i64) -> Op {
-    Op::Acked { value: value(seq), tp: tp(), offset: Offset(offset), promise: Promise::All }
+    Op::Acked { value: value(seq), tp: tp(), offset: Offset(offset), promise: Promise::All, sent_to: LeaderEpoch(1) }
 }
 fn read(reader: u32, offset: i64, seq: u64) -> Op {
     Op::Read { reader, tp: tp(), offset: Offset(offset), value: Some(value(seq)) }
