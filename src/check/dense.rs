@@ -51,6 +51,7 @@ impl Dense {
                         format!("{tp}: reader {reader} was given offset {offset} where {next} had to come"),
                     );
                 }
+                out.skipped += (offset.0 - next.0).max(0).cast_unsigned();
                 place.next = offset.next();
             }
             _ => {}

@@ -132,6 +132,7 @@ impl Court {
     /// The auditor read the whole of a partition after healing, from its log start to its end.
     pub fn audit(&mut self, at_ns: u64, audit: &verdict::Audit) {
         self.findings.at_ns = at_ns;
+        self.findings.log_starts.insert(audit.tp.clone(), audit.start);
         self.acked.audit(audit, &self.ground, &mut self.findings);
         self.consistent.audit(audit, &self.ground, &mut self.findings);
         self.dense.audit(audit, &self.ground, &self.writers, &mut self.findings);

@@ -1,5 +1,7 @@
 //! What the oracles say: violations, permitted losses, and what an auditor read.
 
+use std::collections::BTreeMap;
+
 use crate::base::{BrokerId, Offset, TopicPartition};
 use crate::world::history::Value;
 
@@ -90,6 +92,10 @@ pub struct Findings {
     pub lost: usize,
     /// Values that stand at more than one offset.
     pub duplicated: usize,
+    /// Offsets that readers were not given because the log start had passed them.
+    pub skipped: u64,
+    /// Where each partition's log starts after healing.
+    pub log_starts: BTreeMap<TopicPartition, Offset>,
 }
 
 impl Findings {

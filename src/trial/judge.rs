@@ -10,6 +10,7 @@ use crate::report::availability::{self, WriteEnd, WriteSample};
 use crate::report::expectations;
 use crate::report::verdict::{Event, Outcome, PermittedLoss, Verdict, Violation};
 use crate::scenario::Scenario;
+use crate::wire::errors::error_name;
 use crate::world::history::{History, Op, Value};
 
 /// Nanoseconds in a millisecond.
@@ -56,6 +57,10 @@ fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> Hi
     verdict.permitted_loss = findings.permitted.len() as u64;
     verdict.lost = findings.lost as u64 - verdict.permitted_loss;
     verdict.duplicated = findings.duplicated as u64;
+    verdict.skipped = findings.skipped;
+    let starts = findings.log_starts.iter().filter(|(_, start)| start.0 > 0);
+    verdict.log_starts = starts.map(|(tp, start)| (tp.to_string(), start.0.cast_unsigned())).collect();
+    verdict.metadata_loads.clone_from(&timeline.loads);
     verdict.violations = findings
         .violations
         .iter()
@@ -110,8 +115,12 @@ fn count(history: &History, verdict: &mut Verdict) {
     for entry in history.iter() {
         match &entry.op {
             Op::Acked { .. } => verdict.acked += 1,
-            Op::Failed { definite: true, .. } => verdict.failed += 1,
-            Op::Failed { .. } => verdict.unknown += 1,
+            Op::Failed { definite, error, .. } => {
+                *(if *definite { &mut verdict.failed } else { &mut verdict.unknown }) += 1;
+                let known = error.chars().all(|c| c.is_ascii_alphanumeric());
+                let name = if known { error_name(error) } else { error.to_string() };
+                *verdict.errors.entry(name).or_default() += 1;
+            }
             _ => {}
         }
     }

@@ -28,7 +28,7 @@ fn broker_config(common: &Config, own: Option<&Config>) -> BrokerConfig {
     config
 }
 
-/// Every broker with its configuration; all of them vote.
+/// Every broker with its configuration; all of them vote but those that join later.
 pub(super) fn cluster(scenario: &Scenario) -> ClusterPlan {
     let c = &scenario.cluster;
     let brokers: BTreeMap<_, _> =
@@ -45,7 +45,8 @@ pub(super) fn cluster(scenario: &Scenario) -> ClusterPlan {
             latencies.insert((a.min(b), a.max(b)), (between.0.0 * 1_000, between.1.0 * 1_000));
         }
     }
-    ClusterPlan { voters: brokers.keys().copied().collect(), regions: regions.collect(), latencies, brokers }
+    let absent = scenario.joining();
+    ClusterPlan { voters: scenario.voters(), absent, regions: regions.collect(), latencies, brokers }
 }
 
 /// Regions are numbered in the order of their names.
@@ -80,7 +81,7 @@ pub(super) fn promises(scenario: &Scenario) -> Promises {
         cluster,
         topics: scenario.topics.iter().map(|topic| (topic.name.clone(), own(topic))).collect(),
         elr: each.iter().all(|config| config.eligible_leader_replicas),
-        voters: ids(scenario),
+        voters: scenario.voters(),
     }
 }
 

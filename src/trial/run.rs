@@ -113,7 +113,13 @@ impl Trial {
     }
 
     fn partitions(&self) -> Vec<TopicPartition> {
-        self.scenario.topics.iter().flat_map(plan::partitions).collect()
+        let names: Vec<_> = self.scenario.topics.iter().map(|topic| topic.name.as_str()).collect();
+        let mut all: Vec<_> = self.scenario.topics.iter().flat_map(plan::partitions).collect();
+        // An administrator may have added some.
+        all.extend(self.witness.partitions_of(&names));
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     fn whole(&self) -> Option<String> {

@@ -211,6 +211,16 @@ impl Witness {
         let holds = |p: &crate::check::ground::Partition| p.latest().is_some_and(|f| f.replicas.contains(&broker));
         told.court.ground().partitions().filter(|(_, p)| holds(p)).map(|(tp, _)| tp.clone()).collect()
     }
+    /// The partitions of these topics, by committed metadata.
+    #[must_use]
+    pub fn partitions_of(&self, topics: &[&str]) -> Vec<TopicPartition> {
+        let told = self.told.lock();
+        told.court.ground().partitions().map(|(tp, _)| tp).filter(|tp| topics.contains(&&*tp.topic)).cloned().collect()
+    }
+    /// Somebody asks for another value of a topic's setting, or of all brokers'; `done` once it is known to hold.
+    pub fn configured(&self, topic: Option<&str>, key: &str, value: &str, done: bool) {
+        self.told.lock().court.configured(topic, key, value, done);
+    }
     /// A fault, by its index, waits for something from now on.
     pub fn wait_for(&self, fault: usize, after: After) {
         self.told.lock().triggers.wait_for(fault, after);
