@@ -162,6 +162,8 @@ fn config(settings: Settings) -> ConsumerConfig {
         ("group.id", GROUP),
         ("auto.offset.reset", "earliest"),
         ("session.timeout.ms", "10000"),
+        // JoinGroup to a coordinator that lost power is given up only after this and five seconds more.
+        ("max.poll.interval.ms", "30000"),
         ("enable.auto.commit", "false"),
     ];
     cfg.set("bootstrap.servers", &bootstrap()).unwrap();

@@ -17,6 +17,8 @@ pub(super) mod member;
 mod membership;
 mod offsets;
 mod protocol;
+#[cfg(test)]
+mod tests;
 pub mod types;
 
 pub(super) use member::Member;
