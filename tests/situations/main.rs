@@ -8,6 +8,7 @@ mod coordinators;
 mod determinism;
 mod faults;
 mod golden;
+mod groups;
 mod isolation;
 mod leaks;
 mod stories;

@@ -115,6 +115,7 @@ impl Ground {
             | Event::LogAppended { tp, .. }
             | Event::LogTruncated { tp, .. }
             | Event::LogStart { tp, .. }
+            | Event::LogCompacted { tp, .. }
             | Event::LeaderStarted { tp, .. }
             | Event::FollowerStarted { tp, .. }
             | Event::HighWatermark { tp, .. } => tp,

@@ -45,6 +45,8 @@ pub struct Partition {
     pub true_hw: Offset,
     /// The largest log start that any replica has told: below it records may be gone, by retention or DeleteRecords.
     pub log_start: Offset,
+    /// Below this offset some replica's log is compacted.
+    pub compacted: Offset,
     /// Elections that gave up what was committed, in their order.
     pub restarts: Vec<Restart>,
     /// Who led last by the controller's word.
@@ -107,6 +109,10 @@ impl Partition {
             Event::LogAppended { batches, .. } => replica.append(batches),
             Event::LogTruncated { to, start, .. } => replica.truncate(*to, *start),
             Event::LogStart { start, .. } => replica.start_at(*start),
+            Event::LogCompacted { base, next, batches, .. } => {
+                replica.compact(*base, *next, batches);
+                self.compacted = self.compacted.max(*next);
+            }
             Event::LeaderStarted { epoch, high_watermark, .. } => {
                 replica.leading = Some(*epoch);
                 replica.high_watermark = *high_watermark;
@@ -120,7 +126,9 @@ impl Partition {
         }
         let Some(replica) = self.replicas.get_mut(&node) else { return };
         self.log_start = self.log_start.max(replica.start);
-        replica.advance_agreement(&self.committed);
+        // What a cleaner has rewritten was not lost because other batches stand there.
+        replica.lost.retain(|mark| mark.next > self.compacted);
+        replica.advance_agreement(&self.committed, self.compacted);
         if let Event::HighWatermark { leading: true, epoch, high_watermark, .. } = event {
             self.expose(node, *epoch, *high_watermark);
         }
@@ -145,7 +153,7 @@ impl Partition {
     }
     fn advance_all(&mut self) {
         for replica in self.replicas.values_mut() {
-            replica.advance_agreement(&self.committed);
+            replica.advance_agreement(&self.committed, self.compacted);
         }
     }
     /// The controller's word. Names the election that gave up what was committed, if it was one.

@@ -52,9 +52,10 @@ impl Replica {
     pub fn holds(&self, mark: &BatchMark) -> bool {
         batch_over(&self.batches, mark.base) == Some(mark)
     }
-    /// Moves the known agreement with the committed log forward as far as it goes.
-    pub(super) fn advance_agreement(&mut self, committed: &[BatchMark]) {
-        self.agreed = self.agreed.max(self.start);
+    /// Moves the known agreement with the committed log forward as far as it goes. Below `compacted` each replica cleans at
+    /// its own time, and only the latest record of a key is promised.
+    pub(super) fn advance_agreement(&mut self, committed: &[BatchMark], compacted: Offset) {
+        self.agreed = self.agreed.max(self.start).max(compacted.min(self.end()));
         // A log start may cut through a batch: what is left of it counts with the whole batch.
         while let (Some(theirs), Some(ours)) =
             (batch_over(committed, self.agreed), batch_over(&self.batches, self.agreed))
@@ -81,6 +82,11 @@ impl Replica {
         self.batches.retain(|b| b.next > start);
         self.agreed = self.agreed.min(to).max(start);
         self.doomed = self.doomed.filter(|(from, _)| to > *from);
+    }
+    pub(super) fn compact(&mut self, base: Offset, next: Offset, batches: &[BatchMark]) {
+        let from = self.batches.partition_point(|b| b.next <= base);
+        let to = self.batches.partition_point(|b| b.base < next);
+        self.batches.splice(from..to, batches.iter().copied());
     }
     pub(super) fn start_at(&mut self, start: Offset) {
         self.start = start;
