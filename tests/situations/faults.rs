@@ -150,3 +150,37 @@ fn a_fault_waits_for_what_it_is_told_to_wait_for() {
     assert_eq!(paused, elected + 1_000);
     at(&verdict, "done: create topic orders");
 }
+
+#[test]
+fn administrators_do_what_a_scenario_tells_them() {
+    let scenario = from_json(&json!({
+        "name": "operations",
+        "cluster": {"brokers": 5, "config": {"min.insync.replicas": 2}},
+        "topics": [{"name": "t", "assignment": [[1, 2, 3], [1, 2, 3]]}],
+        "clients": [{"name": "w", "producer": {"topic": "t", "rate": 50}}, {"name": "r", "consumer": {"topic": "t"}}],
+        "duration": "60s",
+        "faults": [
+            {"at": "5s", "add-partitions": {"topic": "t", "total": 4}},
+            {"at": "8s", "move-leader": {"partition": "t-0", "to": 2}},
+            {"at": "10s", "join": {"broker": 4}},
+            {"at": "11s", "join": {"broker": 5}},
+            {"at": "20s", "reassign": {"partition": "t-1", "replicas": [4, 5, 1]}},
+            {"at": "25s", "elect-preferred": "all"},
+            {"at": "30s", "set-config": {"topic": "t", "config": {"min.insync.replicas": 1}}},
+            {"at": "35s", "reassign": {"partition": "t-1", "replicas": [1, 4, 2]}},
+            {"at": "45s", "leave": {"broker": 5}}
+        ],
+        "expect": {"lost": [0, 0], "no-outage": true, "states": [
+            {"at": "15s", "partition": "t-0", "leader": 2},
+            {"at": "30s", "partition": "t-1", "leader": 4, "isr": [1, 4, 5]},
+            {"at": "44s", "partition": "t-1", "isr": [1, 2, 4]}
+        ]}
+    }));
+    let verdict = run_one(&scenario, 1, &RunOptions::default());
+    assert_eq!(verdict.outcome, Outcome::Pass, "{}: {:#?}", verdict.reason, verdict.expectations);
+    for what in
+        ["t gets 4 partitions in all", "broker 2 leads t-0", "min.insync.replicas=1 for topic t", "broker 5 leaves"]
+    {
+        at(&verdict, &format!("done: {what}"));
+    }
+}
