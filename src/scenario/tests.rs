@@ -83,7 +83,7 @@ fn an_unknown_key_is_named_with_its_place_and_the_nearest_one() {
     );
     assert_eq!(
         spoiled("\"linger.ms\"", "\"linger\""),
-        "bad.json:21:81: clients[0].producer.config: unknown config key \"linger\"; the nearest is \"linger.ms\""
+        "bad.json:22:19: clients[0].producer.config: unknown config key \"linger\"; the nearest is \"linger.ms\""
     );
 }
 
