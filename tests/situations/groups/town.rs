@@ -406,6 +406,26 @@ impl Town {
         }
         longest
     }
+    /// Runs a program around a consumer of the group, and waits for what it tells.
+    pub async fn alone<R, F, Fut>(&self, program: F) -> R
+    where
+        R: Clone + Send + 'static,
+        F: Fn(Consumer) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+    {
+        let told = Arc::new(Mutex::new(None));
+        let of_client = told.clone();
+        let run = move || {
+            let (told, running) = (of_client.clone(), program(Consumer::new(config(&[])).unwrap()));
+            async move {
+                let result = running.await;
+                *told.lock() = Some(result);
+            }
+        };
+        self.cluster.run_client("alone", 0, run).await;
+        self.until("the program has ended", |_| told.lock().is_some()).await;
+        told.lock().clone().expect("just seen")
+    }
     /// Asks the brokers who coordinates the group.
     pub async fn coordinator(&self) -> BrokerId {
         let found = Arc::new(Mutex::new(None));
