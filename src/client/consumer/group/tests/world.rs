@@ -313,7 +313,7 @@ impl World {
     }
     /// What the task of a member does.
     fn drive(&mut self, who: usize) {
-        let (now, now_ms, broker) = (self.now(), self.now_ms, self.broker);
+        let (now, broker) = (self.now(), self.broker);
         let topics = self.topics.clone();
         let delay = self.dice.between(0, 3) * STEP_MS;
         self.members[who].core.tick(now);
@@ -328,28 +328,27 @@ impl World {
         }
         core.saw_topics(&topics);
         core.assign(&topics);
-        while let Some(ask) = core.next(now) {
-            let sent = core.generation.clone();
-            let purpose = match &ask {
-                Ask::Join(_) => Purpose::Join(sent),
-                Ask::Sync(_) => Purpose::Sync(sent),
-                Ask::Heartbeat(_) => Purpose::Heartbeat(sent),
-                Ask::Leave(_) => Purpose::Leave,
-                Ask::Commit(id, _) => Purpose::Commit(*id),
-                Ask::Offsets(id, _) => Purpose::Offsets(*id),
-            };
-            if core.coordinator() == Some(BrokerId(broker)) {
-                let at = self.members[who].outbox.back().map_or(0, |(at, ..)| *at).max(now_ms + delay);
-                self.members[who].outbox.push_back((at, purpose, ask));
-            } else {
-                // Whoever coordinated before says so.
-                self.members[who].inbox.push_back((now_ms + delay, purpose.clone(), refused(&purpose)));
-            }
-            let core = &mut self.members[who].core;
-            if core.coordinator().is_none() {
-                break;
-            }
-            return self.drive(who);
+        while let Some(ask) = self.members[who].core.next(now) {
+            self.post(who, ask, delay);
+        }
+    }
+    fn post(&mut self, who: usize, ask: Ask, delay: u64) {
+        let (now_ms, member) = (self.now_ms, &mut self.members[who]);
+        let sent = member.core.generation.clone();
+        let purpose = match &ask {
+            Ask::Join(_) => Purpose::Join(sent),
+            Ask::Sync(_) => Purpose::Sync(sent),
+            Ask::Heartbeat(_) => Purpose::Heartbeat(sent),
+            Ask::Leave(_) => Purpose::Leave,
+            Ask::Commit(id, _) => Purpose::Commit(*id),
+            Ask::Offsets(id, _) => Purpose::Offsets(*id),
+        };
+        if member.core.coordinator() == Some(BrokerId(self.broker)) {
+            let at = member.outbox.back().map_or(0, |(at, ..)| *at).max(now_ms + delay);
+            member.outbox.push_back((at, purpose, ask));
+        } else {
+            // Whoever coordinated before says so.
+            member.inbox.push_back((now_ms + delay, purpose.clone(), refused(&purpose)));
         }
     }
 
