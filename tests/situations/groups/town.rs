@@ -428,6 +428,14 @@ impl Town {
         self.until("the program has ended", |_| told.lock().is_some()).await;
         told.lock().clone().expect("just seen")
     }
+    /// How long a member owned nothing between what it was told to give up first and what it was given last, in seconds.
+    pub fn stopped(&self, name: &str, since: usize) -> f64 {
+        let at = |r: &Rebalance| r.stamp().mono_ns as f64 / 1e9;
+        let told = self.rebalances(name, since);
+        let given_up = told.iter().find(|r| matches!(r, Rebalance::Revoked(..))).map(at);
+        let given = told.iter().rev().find(|r| matches!(r, Rebalance::Assigned(..))).map(at);
+        given.expect("it was given something") - given_up.expect("it gave something up")
+    }
     /// Asks the brokers who coordinates the group.
     pub async fn coordinator(&self) -> BrokerId {
         let found = Arc::new(Mutex::new(None));
