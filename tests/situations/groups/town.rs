@@ -302,9 +302,17 @@ impl Town {
             match told {
                 Told::Rebalance(Rebalance::Assigned(partitions, stamp)) => {
                     for tp in partitions {
-                        let other = owners.insert(tp.clone(), name.clone());
-                        let other = other.filter(|other| !unaware.contains(other));
-                        assert_eq!(other, None, "at {at} {name} is given {tp} in generation {}", stamp.generation);
+                        let other = owners.get(tp).cloned().filter(|other| !unaware.contains(other));
+                        // Who stood still may take over what was given to it in a generation that is over since.
+                        let late = unaware.contains(name) && other.is_some();
+                        let generation = stamp.generation;
+                        assert!(
+                            late || other.is_none(),
+                            "at {at} {name} is given {tp} of {other:?} in generation {generation}"
+                        );
+                        if !late {
+                            owners.insert(tp.clone(), name.clone());
+                        }
                     }
                 }
                 Told::Rebalance(Rebalance::Revoked(partitions, _)) => {
@@ -427,6 +435,14 @@ impl Town {
         self.cluster.run_client("alone", 0, run).await;
         self.until("the program has ended", |_| told.lock().is_some()).await;
         told.lock().clone().expect("just seen")
+    }
+    /// How long a member owned nothing between what it was told to give up first and what it was given last, in seconds.
+    pub fn stopped(&self, name: &str, since: usize) -> f64 {
+        let at = |r: &Rebalance| r.stamp().mono_ns as f64 / 1e9;
+        let told = self.rebalances(name, since);
+        let given_up = told.iter().find(|r| matches!(r, Rebalance::Revoked(..))).map(at);
+        let given = told.iter().rev().find(|r| matches!(r, Rebalance::Assigned(..))).map(at);
+        given.expect("it was given something") - given_up.expect("it gave something up")
     }
     /// Asks the brokers who coordinates the group.
     pub async fn coordinator(&self) -> BrokerId {
