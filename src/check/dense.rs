@@ -1,50 +1,25 @@
 //! DENSE: offsets of a partition are dense and strictly increasing, and no value of an idempotent producer stands at
-//! two offsets (KIP-98; Jepsen's duplicate).
+//! two offsets (KIP-98; Jepsen's duplicate). How readers poll is POLL's affair.
 //!
-//! No stricter: a reader that was positioned anew starts wherever it was told to; what lies below a log start that some
-//! replica has told may be gone (retention, DeleteRecords: `auto.offset.reset` then sends a reader to the log start);
-//! control records take offsets that
-//! no reader sees, so gaps are only judged where no transaction ever wrote, which is everywhere as yet.
+//! No stricter: what lies below a log start that some replica has told may be gone (retention, DeleteRecords); control
+//! records take offsets that no reader sees, so gaps are only judged where no transaction ever wrote, which is everywhere
+//! as yet; a dead letter is a copy that an application may write twice.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use super::ground::Ground;
 use super::verdict::{Audit, Findings};
-use crate::base::{Offset, TopicPartition};
-use crate::world::history::{Op, Value};
+use crate::base::Offset;
+use crate::world::history::Value;
 
-#[derive(Default)]
-pub(super) struct Dense {
-    next: BTreeMap<(u32, TopicPartition), Offset>,
-}
+pub(super) struct Dense;
 
 impl Dense {
-    pub(super) fn client(&mut self, op: &Op, ground: &Ground, out: &mut Findings) {
-        match op {
-            Op::Positioned { reader, tp, offset } => {
-                self.next.insert((*reader, tp.clone()), *offset);
-            }
-            Op::Read { reader, tp, offset, .. } => {
-                let next = self.next.entry((*reader, tp.clone())).or_insert(*offset);
-                if offset != next && !gone(tp, *next..*offset, ground) {
-                    let jepsen = if offset < next { "nonmonotonic-poll" } else { "poll-skip" };
-                    out.report(
-                        "DENSE",
-                        Some(jepsen),
-                        format!("{tp}: reader {reader} was given offset {offset} where {next} had to come"),
-                    );
-                }
-                *next = offset.next();
-            }
-            _ => {}
-        }
-    }
     pub(super) fn audit(&mut self, audit: &Audit, ground: &Ground, out: &mut Findings) {
         let mut expected = audit.start;
         let mut first: BTreeMap<Value, Offset> = BTreeMap::new();
         for (offset, value) in &audit.records {
-            if *offset != expected && !gone(&audit.tp, expected..*offset, ground) {
+            if *offset != expected && !ground.is_gone(&audit.tp, expected..*offset) {
                 out.report(
                     "DENSE",
                     None,
@@ -52,7 +27,7 @@ impl Dense {
                 );
             }
             expected = offset.next();
-            let Some(value) = value else { continue };
+            let Some(value) = value.as_ref().filter(|_| !audit.is_letter(*offset)) else { continue };
             if let Some(before) = first.insert(*value, *offset) {
                 out.duplicated += 1;
                 out.report(
@@ -70,9 +45,4 @@ impl Dense {
             );
         }
     }
-}
-
-/// True if records may be missing from all of `skipped`.
-fn gone(tp: &TopicPartition, skipped: Range<Offset>, ground: &Ground) -> bool {
-    skipped.start < skipped.end && ground.partition(tp).is_some_and(|p| skipped.end <= p.log_start)
 }

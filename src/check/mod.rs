@@ -4,32 +4,44 @@
 //! broker would be judged by itself. [`Court`] hands every event to the shared [`ground`] truth first and then to
 //! each property.
 
+pub mod delivery;
 pub mod ground;
+pub mod groups;
 pub mod verdict;
 
 mod acked_durable;
+mod at_least_once;
+mod at_most_once;
 mod candidate_completeness;
 mod consistent_read;
 mod controller_state;
 mod dense;
+mod exactly_once;
 mod high_watermark;
 mod leader_completeness;
 mod log_matching;
 mod metadata_prefix;
 mod no_phantom;
+mod offs;
 mod order;
+mod own;
+mod poll;
 mod quorum;
 mod raft_commit;
 mod raft_leader;
 mod strong_isr;
 
 #[cfg(test)]
+mod group_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::base::BrokerId;
 use crate::broker::probe::Event;
 use crate::world::history::Op;
+pub use delivery::{Application, Delivery};
 use ground::Ground;
+use groups::Groups;
 pub use verdict::{Findings, PermittedLoss, Violation};
 
 /// What the configuration under test promises; the oracles need to know it to tell a violation from what is allowed.
@@ -41,12 +53,15 @@ pub struct Promises {
     pub elr: bool,
     /// Voters of the metadata quorum.
     pub voters: Vec<BrokerId>,
+    /// Applications that are members of consumer groups.
+    pub applications: Vec<Application>,
 }
 
 /// All oracles over one run.
 pub struct Court {
     promises: Promises,
     ground: Ground,
+    groups: Groups,
     quorum: quorum::Quorum,
     findings: Findings,
     raft_leader: raft_leader::RaftLeader,
@@ -58,6 +73,8 @@ pub struct Court {
     consistent: consistent_read::ConsistentRead,
     dense: dense::Dense,
     order: order::Order,
+    poll: poll::Poll,
+    offsets: offs::Offs,
     phantom: no_phantom::NoPhantom,
 }
 
@@ -67,6 +84,7 @@ impl Court {
     pub fn new(promises: Promises) -> Self {
         Self {
             ground: Ground::default(),
+            groups: Groups::default(),
             quorum: quorum::Quorum::new(&promises.voters),
             findings: Findings::default(),
             raft_leader: raft_leader::RaftLeader::default(),
@@ -76,8 +94,10 @@ impl Court {
             high_watermark: high_watermark::HighWatermark,
             acked: acked_durable::AckedDurable::default(),
             consistent: consistent_read::ConsistentRead::default(),
-            dense: dense::Dense::default(),
+            dense: dense::Dense,
             order: order::Order,
+            poll: poll::Poll::default(),
+            offsets: offs::Offs::default(),
             phantom: no_phantom::NoPhantom::default(),
             promises,
         }
@@ -106,7 +126,10 @@ impl Court {
         self.phantom.client(op, &mut self.findings);
         self.acked.client(op, &self.ground, &mut self.findings);
         self.consistent.client(op, &mut self.findings);
-        self.dense.client(op, &self.ground, &mut self.findings);
+        self.poll.client(op, &self.ground, &mut self.findings);
+        self.groups.client(op);
+        own::check(op, &self.groups, &mut self.findings);
+        self.offsets.client(op, &self.groups, &self.ground, &mut self.findings);
     }
     /// A node's process ended; with `storage_fault`, its unsynced data may be gone too (a power cut).
     pub fn node_down(&mut self, node: BrokerId, storage_fault: bool) {
@@ -131,6 +154,10 @@ impl Court {
         self.dense.audit(audit, &self.ground, &mut self.findings);
         self.order.audit(audit, &mut self.findings);
         self.phantom.audit(audit, &mut self.findings);
+        at_least_once::audit(audit, &self.groups, &self.promises, &mut self.findings);
+        at_most_once::audit(audit, &self.groups, &self.promises, &mut self.findings);
+        exactly_once::audit(audit, &self.groups, &self.promises, &mut self.findings);
+        self.findings.account(audit, &self.groups, &self.promises);
     }
     /// What was found so far.
     #[must_use]
@@ -141,6 +168,11 @@ impl Court {
     #[must_use]
     pub fn ground(&self) -> &Ground {
         &self.ground
+    }
+    /// What members of consumer groups have told so far.
+    #[must_use]
+    pub fn groups(&self) -> &Groups {
+        &self.groups
     }
     /// Ends the trial.
     #[must_use]

@@ -1,7 +1,7 @@
 //! ORDER: per producer and partition, values appear in the order in which they were sent (KIP-98; Jepsen's
 //! nonmonotonic-send).
 //!
-//! No stricter: values that failed leave gaps; only the order of what is there counts.
+//! No stricter: dead letters are copies in the order in which they were met; values that failed leave gaps; only the order of what is there counts.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ impl Order {
     pub(super) fn audit(&mut self, audit: &Audit, out: &mut Findings) {
         let mut last: BTreeMap<u32, (u64, Offset)> = BTreeMap::new();
         for (offset, value) in &audit.records {
-            let Some(value) = value else { continue };
+            let Some(value) = value.as_ref().filter(|_| !audit.is_letter(*offset)) else { continue };
             if let Some((seq, at)) = last.insert(value.writer, (value.seq, *offset))
                 && value.seq < seq
             {

@@ -65,7 +65,9 @@ fn milestone(check: &mut Check<'_>, path: &str, after: &After) {
     }
     let (partition, broker) = match after.milestone {
         Milestone::Event(event) => (event.has_partition(), true),
-        Milestone::Acked(_) | Milestone::Consumed(_) => (false, false),
+        Milestone::Acked(_) | Milestone::Consumed(_) | Milestone::Processed(_) | Milestone::Committed(_) => {
+            (false, false)
+        }
     };
     for (key, given, fits) in
         [("partition", after.partition.is_some(), partition), ("broker", after.broker.is_some(), broker)]
@@ -102,10 +104,7 @@ fn client(check: &mut Check<'_>, path: &str, name: &ClientName) {
         let near = hint(&name.group, clients.iter().map(|client| client.name.as_str()));
         return check.complain(path, format!("{path}: there is no client {:?}; {near}", name.group));
     };
-    let count = match &group.role {
-        Role::Producer(producer) => producer.count,
-        Role::Consumer(_) => 1,
-    };
+    let count = group.role.count();
     if name.index.is_some_and(|index| index >= count) {
         check.complain(path, format!("{path}: {:?} has processes #0 to #{}", name.group, count - 1));
     }
@@ -125,6 +124,19 @@ fn whom(check: &mut Check<'_>, path: &str, action: &Action, target: &Target) {
     );
     if brokers_only && matches!(target, Target::Client(_)) {
         check.complain(path, format!("{path}: clients have no disk; only brokers can be hit"));
+    }
+    let plays = |check: &Check<'_>, wanted: fn(&Role) -> bool| {
+        let Target::Client(name) = target else { return false };
+        check.scenario.clients.iter().any(|client| client.name == name.group && wanted(&client.role))
+    };
+    match action {
+        Action::Poison(_) if !plays(check, |role| matches!(role, Role::Producer(_))) => {
+            check.complain(path, format!("{path}: only clients that are producers write records"));
+        }
+        Action::Join(_) | Action::Leave(_) if !plays(check, |role| matches!(role, Role::Group(_))) => {
+            check.complain(path, format!("{path}: only clients that are members of a group join and leave"));
+        }
+        _ => {}
     }
 }
 

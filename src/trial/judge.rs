@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::applications;
 use super::run::Testimony;
 use crate::base::TopicPartition;
 use crate::io::sim::{Panic, Run, WATCHDOG};
 use crate::report::availability::{self, WriteEnd, WriteSample};
 use crate::report::expectations;
+use crate::report::groups;
 use crate::report::verdict::{Event, Outcome, Verdict, Violation};
 use crate::scenario::Scenario;
 use crate::world::history::{History, Op, Value};
@@ -82,6 +84,15 @@ fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> Hi
         let Some(seen) = seen else { continue };
         verdict.availability.insert(tp.to_string(), seen.percent);
         verdict.outages.extend(seen.outages);
+    }
+    let run = groups::Run {
+        groups: applications::all(scenario).map(|(client, group)| group.id(&client.name).to_owned()).collect(),
+        duration_ms: scenario.duration.0,
+        findings: &findings,
+        lags: &timeline.course.lags,
+    };
+    if !run.groups.is_empty() {
+        verdict.groups = groups::measure(&run, history.iter());
     }
     expectations::conclude(scenario, &timeline.course, verdict);
     if let Some(reason) = not_live {

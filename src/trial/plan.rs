@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::applications;
 use super::run::ids;
 use crate::base::{BrokerId, TopicPartition};
 use crate::broker::config::BrokerConfig;
@@ -10,13 +11,13 @@ use crate::client::admin::NewTopic;
 use crate::client::config::{ConsumerConfig, ProducerConfig};
 use crate::scenario::Scenario;
 use crate::scenario::model::{Acks, Assign, ClientName, Config, Role, Topic};
-use crate::world::cluster::{ClusterPlan, Region};
+use crate::world::cluster::{Cluster, ClusterPlan, Region};
 use crate::world::history::Promise;
 use crate::world::reader::ReaderPlan;
 use crate::world::writer::WriterPlan;
 
 /// A scenario is validated before it runs, so a refused entry here is a mistake of ours.
-fn must<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
+pub(super) fn must<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
     result.unwrap_or_else(|e| panic!("the scenario was validated, and yet: {e}"))
 }
 
@@ -68,6 +69,7 @@ pub(super) fn promises(scenario: &Scenario) -> Promises {
         min_isr: config.min_insync_replicas as usize,
         elr: config.eligible_leader_replicas,
         voters: ids(scenario),
+        applications: applications::promised(scenario),
     }
 }
 
@@ -93,8 +95,8 @@ fn find<'a>(scenario: &'a Scenario, name: &str) -> &'a Topic {
 }
 
 /// Every writing process with its name.
-pub(super) fn writers(scenario: &Scenario, bootstrap: &str) -> Vec<(String, WriterPlan)> {
-    let mut plans = Vec::new();
+pub(super) fn writers(scenario: &Scenario, cluster: &Cluster) -> Vec<(String, WriterPlan)> {
+    let (mut plans, bootstrap) = (Vec::new(), cluster.bootstrap());
     for client in &scenario.clients {
         let Role::Producer(p) = &client.role else { continue };
         for i in 0..p.count {
@@ -105,7 +107,7 @@ pub(super) fn writers(scenario: &Scenario, bootstrap: &str) -> Vec<(String, Writ
                 Acks::Leader => ("1", Promise::Leader),
                 Acks::None => ("0", Promise::Nothing),
             };
-            let own = [("bootstrap.servers", bootstrap), ("client.id", name.as_str()), ("acks", acks)];
+            let own = [("bootstrap.servers", bootstrap.as_str()), ("client.id", name.as_str()), ("acks", acks)];
             for (key, value) in own.into_iter().chain(p.config.iter().map(|(k, v)| (k.as_str(), v.as_str()))) {
                 must(config.set(key, value));
             }
@@ -114,9 +116,11 @@ pub(super) fn writers(scenario: &Scenario, bootstrap: &str) -> Vec<(String, Writ
                 topic: p.topic.as_str().into(),
                 partitions: find(scenario, &p.topic).partitions as i32,
                 rate: p.rate,
+                records: p.records,
                 value_size: p.value_size.0 as usize,
                 promise,
                 config,
+                tamper: cluster.tamper(&name),
             };
             plans.push((name, plan));
         }

@@ -18,7 +18,7 @@ const MS: u64 = 1_000_000;
 pub struct Line {
     /// Milliseconds since the chaos phase began.
     pub at_ms: u64,
-    /// `fault`, `control` or `note`.
+    /// `fault`, `control`, `group` or `note`.
     pub kind: &'static str,
     /// In words.
     pub text: String,
@@ -62,6 +62,7 @@ impl Timeline {
             partitions: self.known.iter().map(|(tp, f)| state(0, tp, f)).collect(),
             controllers: self.active.iter().map(|(id, _)| (0, Some(*id))).collect(),
             fenced: Vec::new(),
+            lags: BTreeMap::new(),
         };
     }
     /// The trial did something to the cluster.
@@ -76,6 +77,16 @@ impl Timeline {
     /// Something worth telling.
     pub fn note(&mut self, at_ns: u64, text: String) {
         self.line(at_ns, "note", text);
+    }
+    /// Something that happened in a consumer group.
+    pub fn group(&mut self, at_ns: u64, text: String) {
+        self.line(at_ns, "group", text);
+    }
+    /// How far each group is behind.
+    pub fn lags(&mut self, at_ns: u64, lags: Vec<(String, u64)>) {
+        for (group, lag) in lags {
+            self.course.lags.entry(group).or_default().push((at_ns / MS, lag));
+        }
     }
     fn line(&mut self, at_ns: u64, kind: &'static str, text: String) {
         self.lines.push(Line { at_ms: at_ns / MS, kind, text });

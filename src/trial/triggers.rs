@@ -19,6 +19,7 @@ pub(super) struct Triggers {
     fired: Vec<(usize, Millis)>,
     acked: u64,
     consumed: u64,
+    processed: u64,
 }
 
 impl Triggers {
@@ -37,6 +38,16 @@ impl Triggers {
         self.consumed += 1;
         let consumed = self.consumed;
         self.fire(|after| matches!(after.milestone, Milestone::Consumed(n) if n <= consumed))
+    }
+    /// One more record was processed by an application. True if something has come about.
+    pub fn processed(&mut self) -> bool {
+        self.processed += 1;
+        let processed = self.processed;
+        self.fire(|after| matches!(after.milestone, Milestone::Processed(n) if n <= processed))
+    }
+    /// The committed offsets of all groups amount to so much. True if something has come about.
+    pub fn committed(&mut self, total: u64) -> bool {
+        self.fire(|after| matches!(after.milestone, Milestone::Committed(n) if n <= total))
     }
     /// An event. True if something has come about.
     pub fn happened(&mut self, happening: &Happening) -> bool {
@@ -82,6 +93,10 @@ mod tests {
         assert_eq!(triggers.take(), [(3, Millis(7))]);
         assert!(!triggers.acked() && triggers.consumed());
         assert_eq!(triggers.take(), [(4, Millis(7))]);
+        triggers.wait_for(5, after(Milestone::Processed(1)));
+        triggers.wait_for(6, after(Milestone::Committed(20)));
+        assert!(triggers.processed() && !triggers.committed(19) && triggers.committed(20));
+        assert_eq!(triggers.take(), [(5, Millis(7)), (6, Millis(7))]);
     }
 
     #[test]

@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::applications;
 use super::budget::Windows;
+use super::members::in_words;
 use super::timeline::Timeline;
 use super::triggers::Triggers;
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::broker::lifecycle::LifecycleError;
 use crate::broker::node::NodeError;
 use crate::broker::probe::{Event, Observer, PartitionFacts, RaftRole};
+use crate::check::groups::{Account, Groups};
 use crate::check::verdict::Audit;
 use crate::check::{Court, Findings, Promises};
 use crate::io::sim::World;
@@ -22,6 +25,7 @@ use crate::scenario::model::After;
 use crate::scenario::units::Millis;
 use crate::world::Watch;
 use crate::world::history::{Entry, History, Op, Value};
+use crate::world::member::{Commit, Handled, MemberOp};
 
 /// What is known of one node's part in the quorum.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +62,8 @@ struct Told {
 /// Listens to everything; shared by all nodes, clients and the trial.
 pub struct Witness {
     world: World,
+    /// The partitions that each group reads.
+    reads: BTreeMap<String, Vec<TopicPartition>>,
     told: Mutex<Told>,
     /// Rung when something has come about that a fault waits for.
     came_about: Notify,
@@ -85,7 +91,8 @@ impl Witness {
             unregistered: Vec::new(),
             windows: Windows::of(scenario),
         };
-        Self { world: world.clone(), told: Mutex::new(told), came_about: Notify::new() }
+        let reads = applications::reads(scenario);
+        Self { world: world.clone(), reads, told: Mutex::new(told), came_about: Notify::new() }
     }
     /// The chaos phase begins now: times count from here, and what happened before is no part of the timeline.
     pub fn begin(&self) {
@@ -134,10 +141,13 @@ impl Witness {
         let at = self.now_ns();
         self.told.lock().timeline.note(at, text);
     }
-    /// The expensive checks.
+    /// The expensive checks, and a look at how far groups are behind.
     pub fn quiet_point(&self) {
         let at = self.now_ns();
-        self.told.lock().court.quiet_point(at);
+        let mut told = self.told.lock();
+        told.court.quiet_point(at);
+        let lags = told.lags(&self.reads);
+        told.timeline.lags(at, lags);
     }
     /// What an auditor read.
     pub fn audit(&self, audit: &Audit) {
@@ -236,6 +246,15 @@ impl Witness {
         }
         next
     }
+    /// The partitions that each group reads.
+    #[must_use]
+    pub fn reads(&self) -> &BTreeMap<String, Vec<TopicPartition>> {
+        &self.reads
+    }
+    /// Looks at what the members of consumer groups have told.
+    pub fn look_at_groups<R>(&self, look: impl FnOnce(&Groups) -> R) -> R {
+        look(self.told.lock().court.groups())
+    }
     /// Ends the hearing: findings, timeline and history.
     #[must_use]
     pub fn take(&self) -> (Findings, Timeline, History) {
@@ -256,11 +275,47 @@ impl Told {
             Op::Acked { value, .. } | Op::Failed { value, .. } if self.open.remove(value).is_none() => return false,
             Op::Acked { .. } => come = self.triggers.acked(),
             Op::Read { .. } => come = self.triggers.consumed(),
-            Op::Failed { .. } | Op::Positioned { .. } => {}
+            Op::Member { what: MemberOp::Handled { how: Handled::Processed, .. }, .. } => {
+                come = self.triggers.processed()
+            }
+            Op::Failed { .. } | Op::Positioned { .. } | Op::Member { .. } => {}
         }
         self.court.client(at_ns, &op);
+        if let Op::Member { member, what } = &op {
+            come |= self.member(at_ns, *member, what);
+        }
         self.history.push(Entry { at_ns, op });
         come
+    }
+    /// Tells the timeline of a member what is worth telling; true if something has come about that a fault waits for.
+    fn member(&mut self, at_ns: u64, member: u32, what: &MemberOp) -> bool {
+        let groups = self.court.groups();
+        if let Some(text) = groups.member(member).and_then(|life| in_words(life, what)) {
+            self.timeline.group(at_ns, text);
+        }
+        let committed = matches!(
+            what,
+            MemberOp::Committed { commit: Commit::Done, .. } | MemberOp::CommittedItself { commit: Commit::Done, .. }
+        );
+        if !committed {
+            return false;
+        }
+        let total = groups.committed_in_all();
+        self.triggers.committed(total)
+    }
+    /// How far each group is behind: what can be read of its partitions and is not dealt with.
+    fn lags(&self, topics: &BTreeMap<String, Vec<TopicPartition>>) -> Vec<(String, u64)> {
+        let (ground, groups) = (self.court.ground(), self.court.groups());
+        let behind = |account: Option<&Account>, tp: &TopicPartition| {
+            let end = ground.partition(tp).map_or(Offset::ZERO, |p| p.exposed_hw);
+            let next = account.map_or(Offset::ZERO, |account| account.next(tp));
+            u64::try_from(end - next).unwrap_or(0)
+        };
+        let of = |(group, tps): (&String, &Vec<TopicPartition>)| {
+            let account = groups.account(group);
+            (group.clone(), tps.iter().map(|tp| behind(account, tp)).sum())
+        };
+        topics.iter().map(of).collect()
     }
     fn quorum(&mut self, node: BrokerId, event: &Event) {
         match event {
@@ -342,6 +397,9 @@ impl Watch for Witness {
     fn client_down(&self, name: &str) {
         let at = self.now_ns();
         let mut told = self.told.lock();
+        if let Some(member) = told.readers.get(name).copied().filter(|n| told.court.groups().member(*n).is_some()) {
+            told.record(at, Op::Member { member, what: MemberOp::Ended });
+        }
         let Some(writer) = told.writers.get(name).copied() else { return };
         let first = Value { writer, seq: 0 };
         let open: Vec<_> = told.open.range(first..=Value { seq: u64::MAX, ..first }).collect();

@@ -36,6 +36,9 @@ pub const ACTIONS: &[&str] = &[
     "misdirect",
     "clock-drift",
     "clock-step",
+    "poison",
+    "join",
+    "leave",
     "create-topic",
 ];
 
@@ -74,6 +77,9 @@ pub(super) static FAULT: Shape = Shape {
         may("misdirect", Kind::Object(&MISDIRECT), "A page of a partition's log is written in the place of another."),
         may("clock-drift", Kind::Object(&CLOCK_DRIFT), "The clocks run too fast or too slow."),
         may("clock-step", Kind::Object(&CLOCK_STEP), "The wall clock jumps."),
+        may("poison", Kind::Object(&POISON), "A producer writes records that nobody can process."),
+        may("join", WHO, "Members of a group that do not run yet start and join it."),
+        may("leave", WHO, "Members leave their group in good order and end."),
         may("create-topic", Kind::Object(&TOPIC), "An admin client creates a topic."),
     ],
     exactly_one: &[&["at", "after"], ACTIONS],
@@ -81,16 +87,18 @@ pub(super) static FAULT: Shape = Shape {
 
 static AFTER: Shape = Shape {
     name: "milestone",
-    doc: "What a fault waits for; exactly one of acked, consumed and event.",
+    doc: "What a fault waits for; exactly one of acked, consumed, processed, committed and event.",
     keys: &[
         may("acked", Kind::Integer(1, i64::MAX), "So many records were acknowledged in all."),
         may("consumed", Kind::Integer(1, i64::MAX), "So many records were read by clients in all."),
+        may("processed", Kind::Integer(1, i64::MAX), "So many records were processed by members of groups in all."),
+        may("committed", Kind::Integer(1, i64::MAX), "The committed offsets of all groups amount to so much in all."),
         may("event", Kind::Choice(EventName::NAMES), "The first such event since the chaos phase began."),
         may("partition", Kind::Partition, "Only an event of this partition counts."),
         may("broker", BROKER, "Only an event of this broker counts: it is elected, comes, goes, cuts its log."),
         or("delay", Kind::Time, "\"0s\"", "How long after that."),
     ],
-    exactly_one: &[&["acked", "consumed", "event"]],
+    exactly_one: &[&["acked", "consumed", "processed", "committed", "event"]],
 };
 
 static TARGET: Shape = Shape {
@@ -213,6 +221,21 @@ static MISDIRECT: Shape = shape(
     &[
         must("on", WHO, "Whose disk."),
         may("partition", Kind::Partition, "In whose log; in one that the node has a replica of, if left out."),
+    ],
+);
+
+static POISON: Shape = shape(
+    "poison",
+    "Records that nobody can process.",
+    &[
+        must("by", WHO, "The producer that writes them."),
+        must("kind", Kind::Choice(&["malformed-json", "handler-error"]), "What is wrong with them."),
+        may(
+            "record",
+            Kind::Integer(0, i64::MAX),
+            "The first of them, in the producer's own count from 0; the next one.",
+        ),
+        or("count", Kind::Integer(1, MAX), "1", "How many, one after the other."),
     ],
 );
 

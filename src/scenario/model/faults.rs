@@ -100,6 +100,12 @@ pub enum Action {
     ClockDrift(ClockDrift),
     /// A node's wall clock jumps.
     ClockStep(ClockStep),
+    /// A producer writes a record that nobody can process.
+    Poison(Poison),
+    /// Processes of an application that do not run yet start, and join its group.
+    Join(Target),
+    /// Processes of an application leave its group in good order and end.
+    Leave(Target),
     /// A topic is created by an admin client.
     CreateTopic(Topic),
 }
@@ -135,6 +141,9 @@ impl Action {
             Self::Misdirect(_) => "misdirect",
             Self::ClockDrift(_) => "clock-drift",
             Self::ClockStep(_) => "clock-step",
+            Self::Poison(_) => "poison",
+            Self::Join(_) => "join",
+            Self::Leave(_) => "leave",
             Self::CreateTopic(_) => "create-topic",
         }
     }
@@ -150,6 +159,8 @@ impl Action {
                 | Self::DelayRequest(_)
                 | Self::BitRot(_)
                 | Self::Misdirect(_)
+                | Self::Poison(_)
+                | Self::Join(_)
                 | Self::CreateTopic(_)
         )
     }
@@ -167,7 +178,10 @@ impl Action {
             | Self::Freeze(t)
             | Self::Resume(t)
             | Self::Isolate(t)
+            | Self::Join(t)
+            | Self::Leave(t)
             | Self::DiskStall(t) => vec![("", t)],
+            Self::Poison(Poison { by, .. }) => vec![("by", by)],
             Self::Cut(Link { from, to, .. })
             | Self::SlowLink(SlowLink { from, to, .. })
             | Self::LossyLink(LossyLink { from, to, .. })
@@ -362,6 +376,32 @@ pub struct Misdirect {
     /// In the log of which partition; of one that the node has a replica of, drawn from the fault stream, if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "partition_name::option")]
     pub partition: Option<TopicPartition>,
+}
+
+/// Records that nobody can process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Poison {
+    /// Who writes them.
+    pub by: Target,
+    /// What is wrong with them.
+    pub kind: PoisonKind,
+    /// Which record of the producer is the first, counted from 0; the next one if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<u64>,
+    /// How many, one after the other.
+    #[serde(default = "defaults::one")]
+    pub count: u32,
+}
+
+/// What is wrong with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PoisonKind {
+    /// It should be JSON and is not.
+    MalformedJson,
+    /// It is JSON, but a field holds what the handler does not take.
+    HandlerError,
 }
 
 /// Clocks at a wrong rate.

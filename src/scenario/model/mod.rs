@@ -12,7 +12,9 @@ use crate::base::BrokerId;
 
 mod clients;
 mod expect;
+mod expect_groups;
 mod faults;
+mod groups;
 pub(super) mod lenient;
 mod target;
 mod when;
@@ -21,10 +23,14 @@ pub use clients::{Acks, Assign, Client, Consumer, Producer, Role};
 pub use expect::{
     Expect, ExpectedAvailability, ExpectedController, ExpectedFencing, ExpectedOutage, ExpectedRejoin, ExpectedState,
 };
+pub use expect_groups::{
+    ExpectedCommit, ExpectedGroup, ExpectedLag, ExpectedOwners, ExpectedThroughput, PartitionOffsets,
+};
 pub use faults::{
     Action, BitRot, Bridge, ClockDrift, ClockStep, DelayRequest, DiskError, DiskFull, DiskOp, DiskSlow, Fault, Groups,
-    Heal, Link, LossyLink, Misdirect, Pair, SlowLink,
+    Heal, Link, LossyLink, Misdirect, Pair, Poison, PoisonKind, SlowLink,
 };
+pub use groups::{Delivery, Effect, Group, OnPoison, Style};
 pub use target::{ClientName, Member, Target};
 pub use when::{After, EventName, Milestone, When};
 
@@ -143,7 +149,7 @@ fn is_false(b: &bool) -> bool {
 
 /// What fields hold that a file leaves out; [`super::keys`] documents the same values and a test compares them.
 pub mod defaults {
-    use super::{Bytes, Millis};
+    use super::{Between, Bytes, Millis};
 
     /// Length of the chaos phase.
     #[must_use]
@@ -164,6 +170,11 @@ pub mod defaults {
     #[must_use]
     pub fn disk_latency() -> Millis {
         Millis(100)
+    }
+    /// What processing a record takes.
+    #[must_use]
+    pub fn processing() -> Between<Millis> {
+        Between(Millis(1), Millis(1))
     }
     /// Bytes of a value.
     #[must_use]

@@ -41,6 +41,10 @@ pub enum Milestone {
     Acked(u64),
     /// So many records were read by clients in all.
     Consumed(u64),
+    /// So many records were processed by applications in all, repetitions included.
+    Processed(u64),
+    /// The committed offsets of all groups amount to so much in all.
+    Committed(u64),
     /// The first such event since the chaos phase began.
     Event(EventName),
 }

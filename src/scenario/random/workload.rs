@@ -43,7 +43,7 @@ fn producer(stream: &mut Stream, topic: &Topic, count: u32, rate: u32) -> Produc
         set("metadata.max.age.ms", stream.between(1_000, 30_000));
     }
     let value_size = Bytes(*stream.pick(&VALUES));
-    Producer { topic: topic.name.clone(), count, rate, acks: Acks::All, value_size, config }
+    Producer { topic: topic.name.clone(), count, rate, records: None, acks: Acks::All, value_size, config }
 }
 
 fn consumer(stream: &mut Stream, topic: &Topic) -> Consumer {

@@ -22,8 +22,9 @@ use crate::io::sim::HostId;
 use crate::io::task;
 use crate::scenario::Scenario;
 use crate::scenario::budget::Loss;
-use crate::scenario::model::{Action, Target, Topic};
+use crate::scenario::model::{self, Action, PoisonKind, Target, Topic};
 use crate::world::cluster::Cluster;
+use crate::world::event;
 
 /// Whoever carries faults out.
 pub(super) struct Engine<'a> {
@@ -61,6 +62,15 @@ impl<'a> Engine<'a> {
                 engine.wake(node);
                 Vec::new()
             }),
+            Action::Join(target) => {
+                self.join(target).await;
+                Vec::new()
+            }
+            Action::Leave(target) => self.leave(target),
+            Action::Poison(poison) => {
+                self.poison(poison);
+                Vec::new()
+            }
             Action::CreateTopic(topic) => {
                 self.create_topic(topic);
                 Vec::new()
@@ -165,6 +175,35 @@ impl<'a> Engine<'a> {
             (Process::Client(_), true) => self.cluster.world().freeze(node.host),
         }
         vec![Undo::Resume(node.clone())]
+    }
+    /// Starts members that do not run.
+    async fn join(&mut self, target: &Target) {
+        for node in self.resolve(target) {
+            if !self.cluster.world().is_running(node.host) {
+                self.witness.note(format!("{node} joins its group"));
+                self.cluster.world().start(node.host).await;
+            }
+        }
+    }
+    fn leave(&mut self, target: &Target) -> Vec<Undo> {
+        let mut undo = Vec::new();
+        for node in self.resolve(target) {
+            self.witness.note(format!("{node} leaves its group"));
+            undo.extend(self.stop(&node));
+        }
+        undo
+    }
+    fn poison(&mut self, poison: &model::Poison) {
+        let (kind, what) = match poison.kind {
+            PoisonKind::MalformedJson => (event::Poison::MalformedJson, "malformed JSON"),
+            PoisonKind::HandlerError => (event::Poison::HandlerError, "what no handler takes"),
+        };
+        let which = poison.record.map_or("next".to_owned(), |record| format!("from record {record} on"));
+        for node in self.resolve(&poison.by) {
+            let Process::Client(name) = &node.what else { continue };
+            self.witness.note(format!("{node} writes {what}: {} ({which})", poison.count));
+            self.cluster.tamper(name).order(poison.record, poison.count, kind);
+        }
     }
     /// Sends the request off; the answer is told when it comes, and nothing waits for it.
     fn create_topic(&self, topic: &Topic) {
