@@ -186,7 +186,7 @@ impl Consumer {
         if records.as_ref().is_some_and(|got| got.as_ref().is_ok_and(|records| !records.is_empty()) || got.is_err()) {
             self.prefetch().await;
         }
-        records.unwrap_or_else(|| Ok(Vec::new()))
+        records.unwrap_or_else(|| self.parts.member.as_ref().map_or(Ok(()), Member::nothing).map(|()| Vec::new()))
     }
     /// Asks for what comes next while the caller deals with what it has.
     async fn prefetch(&mut self) {

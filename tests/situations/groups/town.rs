@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kafka_protocol::messages::FindCoordinatorRequest;
+use kafka_protocol::protocol::StrBytes;
 use ktrial::base::{BrokerId, Offset, TopicPartition};
 use ktrial::broker::config::BrokerConfig;
 use ktrial::client::producer::Record;
@@ -14,6 +16,8 @@ use ktrial::client::{
 use ktrial::io::sim::{self, HostId, World, WorldConfig};
 use ktrial::io::task::{TaskSet, shutdown_requested};
 use ktrial::io::{clock, time};
+use ktrial::wire::api;
+use ktrial::wire::conn::RpcConn;
 use ktrial::world::cluster::{Cluster, ClusterPlan};
 use parking_lot::Mutex;
 
@@ -46,6 +50,10 @@ pub struct Town {
     pub cluster: Cluster,
     pub log: Log,
     hosts: Mutex<BTreeMap<String, HostId>>,
+    /// How much of the log has been looked at, and who owned what by then.
+    seen: Mutex<(usize, BTreeMap<TopicPartition, String>)>,
+    /// Members that may not have noticed yet that they are none any more.
+    pub unaware: Mutex<BTreeSet<String>>,
 }
 
 fn bootstrap() -> String {
@@ -63,7 +71,14 @@ where
         for id in 1..=3 {
             cluster.start(BrokerId(id)).await;
         }
-        let town = Arc::new(Town { world, cluster, log: Log::default(), hosts: Mutex::default() });
+        let town = Arc::new(Town {
+            world,
+            cluster,
+            log: Log::default(),
+            hosts: Mutex::default(),
+            seen: Mutex::default(),
+            unaware: Mutex::default(),
+        });
         let ready = Arc::new(Mutex::new(false));
         let of_writer = ready.clone();
         let host = town.cluster.run_client("writer", 0, move || write(of_writer.clone())).await;
@@ -87,9 +102,7 @@ fn three_brokers() -> ClusterPlan {
 
 /// Creates the topic and writes ten records a second to each of its partitions.
 async fn write(ready: Arc<Mutex<bool>>) {
-    let mut cfg = AdminConfig::default();
-    cfg.set("bootstrap.servers", &bootstrap()).unwrap();
-    let mut admin = Admin::new(cfg).unwrap();
+    let mut admin = admin();
     let topic = NewTopic { name: TOPIC.into(), partitions: PARTITIONS, replication_factor: 3, ..NewTopic::default() };
     while !matches!(admin.create_topics(std::slice::from_ref(&topic)).await.as_deref(), Ok([Ok(())])) {
         time::sleep(Duration::from_millis(500)).await;
@@ -115,6 +128,32 @@ async fn write(ready: Arc<Mutex<bool>>) {
         }
     }
     producer.close(Duration::from_secs(600)).await;
+}
+
+fn admin() -> Admin {
+    let mut cfg = AdminConfig::default();
+    cfg.set("bootstrap.servers", &bootstrap()).unwrap();
+    Admin::new(cfg).unwrap()
+}
+
+async fn find(found: Arc<Mutex<Option<BrokerId>>>) {
+    let key = StrBytes::from_static_str(GROUP);
+    let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![key]);
+    let patience = Duration::from_secs(2);
+    loop {
+        for broker in 1..=3 {
+            let host = format!("broker-{broker}");
+            let Ok(mut conn) = RpcConn::connect(&host, 9092, "asker", patience).await else { continue };
+            let version = api::own_version_of::<FindCoordinatorRequest>();
+            if let Ok(answer) = conn.call(version, &request, patience).await
+                && answer.coordinators[0].error_code == 0
+            {
+                *found.lock() = Some(BrokerId(answer.coordinators[0].node_id.0));
+                return;
+            }
+        }
+        time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 fn config(settings: Settings) -> ConsumerConfig {
@@ -147,13 +186,20 @@ async fn read(name: String, settings: Settings, habits: Arc<Mutex<Habits>>, log:
     consumer.subscribe([TOPIC.to_owned()]);
     let stop = shutdown_requested();
     tokio::pin!(stop);
+    // Processed and not committed yet: a commit may have to wait for the end of a rebalance.
+    let mut done = BTreeMap::new();
     loop {
         let polled = tokio::select! {
             biased;
             () = &mut stop => break,
             polled = consumer.poll(Duration::from_secs(1)) => polled,
         };
-        consumer.take_rebalances().into_iter().for_each(|r| tell(Told::Rebalance(r)));
+        for rebalance in consumer.take_rebalances() {
+            if let Rebalance::Lost(partitions, _) = &rebalance {
+                partitions.iter().for_each(|tp| drop(done.remove(tp)));
+            }
+            tell(Told::Rebalance(rebalance));
+        }
         let records = match polled {
             Ok(records) => records,
             Err(error) => {
@@ -161,18 +207,17 @@ async fn read(name: String, settings: Settings, habits: Arc<Mutex<Habits>>, log:
                 continue;
             }
         };
-        let mut next = BTreeMap::new();
         for r in &records {
             tell(Told::Consumed(r.tp.clone(), r.offset));
-            next.insert(r.tp.clone(), OffsetAndMetadata::new(r.offset.next()));
+            done.insert(r.tp.clone(), OffsetAndMetadata::new(r.offset.next()));
         }
         let habits = *habits.lock();
         if !records.is_empty() && !habits.work.is_zero() {
             time::sleep(habits.work).await;
         }
-        if habits.commits && !next.is_empty() {
-            match consumer.commit_sync(&next).await {
-                Ok(()) => tell(Told::Committed(next)),
+        if habits.commits && !done.is_empty() {
+            match consumer.commit_sync(&done).await {
+                Ok(()) => tell(Told::Committed(std::mem::take(&mut done))),
                 Err(error) => tell(Told::Trouble(error.to_string())),
             }
         }
@@ -206,8 +251,25 @@ impl Town {
         self.world.exited(self.host(name)).await;
     }
     pub fn power_cut(&self, name: &str) {
-        self.world.power_cut(self.host(name));
+        self.die(name, true);
+    }
+    /// A member's process ends by a crash or with its host's power.
+    pub fn die(&self, name: &str, power_cut: bool) {
+        if power_cut {
+            self.world.power_cut(self.host(name));
+        } else {
+            self.world.crash(self.host(name));
+        }
         self.tell(name, Told::Died);
+    }
+    /// Starts a member again if it is down; one that is stopping may end first.
+    pub async fn wake(&self, name: &str) {
+        if self.world.is_stopping(self.host(name)) {
+            self.world.exited(self.host(name)).await;
+        }
+        if !self.world.is_running(self.host(name)) {
+            self.world.start(self.host(name)).await;
+        }
     }
     pub fn tell(&self, name: &str, told: Told) {
         self.log.lock().push((self.second(), name.to_owned(), told));
@@ -229,30 +291,36 @@ impl Town {
     }
     /// Who owns what by what members told; panics if anybody was given what another still owned.
     pub fn owners(&self) -> BTreeMap<TopicPartition, String> {
-        let mut owners: BTreeMap<TopicPartition, String> = BTreeMap::new();
-        for (at, name, told) in self.log.lock().iter() {
+        let (log, mut seen) = (self.log.lock(), self.seen.lock());
+        let (heard, owners) = &mut *seen;
+        let unaware = self.unaware.lock();
+        for (at, name, told) in &log[std::mem::replace(heard, log.len())..] {
             match told {
                 Told::Rebalance(Rebalance::Assigned(partitions, stamp)) => {
                     for tp in partitions {
                         let other = owners.insert(tp.clone(), name.clone());
+                        let other = other.filter(|other| !unaware.contains(other));
                         assert_eq!(other, None, "at {at} {name} is given {tp} in generation {}", stamp.generation);
                     }
                 }
                 Told::Rebalance(Rebalance::Revoked(partitions, _)) => {
                     for tp in partitions {
-                        assert_eq!(owners.remove(tp).as_ref(), Some(name), "at {at}: {tp}");
+                        let owned = owners.get(tp) == Some(name);
+                        assert!(owned || unaware.contains(name), "at {at} {name} gives {tp} up");
+                        owners.retain(|other, owner| owner != name || other != tp);
                     }
                 }
                 Told::Rebalance(Rebalance::Lost(..)) | Told::Died | Told::Closed => {
                     owners.retain(|_, owner| owner != name);
                 }
                 Told::Consumed(tp, offset) => {
-                    assert_eq!(owners.get(tp), Some(name), "at {at}: {name} reads {tp} at {offset}");
+                    let owned = owners.get(tp) == Some(name);
+                    assert!(owned || unaware.contains(name), "at {at} {name} reads {tp} at {offset}");
                 }
                 Told::Rebalance(Rebalance::JoinPrepared(_)) | Told::Committed(_) | Told::Trouble(_) => {}
             }
         }
-        owners
+        owners.clone()
     }
     /// True if exactly these members own all partitions among them, none of them more than one more than another.
     pub fn shared_by(&self, names: &[&str]) -> bool {
@@ -289,11 +357,76 @@ impl Town {
         }
         last
     }
-    /// What a member told of its rebalances.
-    pub fn rebalances(&self, of: &str) -> Vec<Rebalance> {
+    /// What a member told of its rebalances after the first `since` things that anybody told.
+    fn rebalances(&self, of: &str, since: usize) -> Vec<Rebalance> {
+        let log = self.log.lock();
+        let told = log[since..].iter().filter(|(_, name, _)| name == of);
+        told.filter_map(|(_, _, t)| if let Told::Rebalance(r) = t { Some(r.clone()) } else { None }).collect()
+    }
+    /// How much has been told.
+    pub fn mark(&self) -> usize {
+        self.log.lock().len()
+    }
+    /// The generation that a member last told of.
+    pub fn generation(&self, of: &str) -> i32 {
+        self.rebalances(of, 0).last().map_or(-1, |r| r.stamp().generation)
+    }
+    pub fn given_up(&self, by: &str, since: usize) -> BTreeSet<TopicPartition> {
+        let revoked = |r: Rebalance| if let Rebalance::Revoked(tps, _) = r { tps } else { Vec::new() };
+        self.rebalances(by, since).into_iter().flat_map(revoked).collect()
+    }
+    /// What a member was told to have lost.
+    pub fn lost(&self, by: &str) -> BTreeSet<TopicPartition> {
+        let lost = |r: Rebalance| if let Rebalance::Lost(tps, _) = r { tps } else { Vec::new() };
+        self.rebalances(by, 0).into_iter().flat_map(lost).collect()
+    }
+    pub fn owned_by(&self, name: &str) -> BTreeSet<TopicPartition> {
+        self.owners().into_iter().filter(|(_, owner)| owner == name).map(|(tp, _)| tp).collect()
+    }
+    /// What went wrong for a member.
+    pub fn trouble(&self, of: &str) -> Vec<String> {
         let log = self.log.lock();
         let told = log.iter().filter(|(_, name, _)| name == of);
-        told.filter_map(|(_, _, t)| if let Told::Rebalance(r) = t { Some(r.clone()) } else { None }).collect()
+        told.filter_map(|(_, _, t)| if let Told::Trouble(e) = t { Some(e.clone()) } else { None }).collect()
+    }
+    /// The longest time in seconds in which nothing of one of these partitions was read.
+    pub fn longest_silence(&self, of: &BTreeSet<TopicPartition>, since: usize) -> f64 {
+        let log = self.log.lock();
+        let mut last: BTreeMap<&TopicPartition, f64> = of.iter().map(|tp| (tp, log[since - 1].0)).collect();
+        let mut longest: f64 = 0.0;
+        for (at, _, told) in &log[since..] {
+            if let Told::Consumed(tp, _) = told
+                && let Some(before) = last.get_mut(tp)
+            {
+                longest = longest.max(at - *before);
+                *before = *at;
+            }
+        }
+        longest
+    }
+    /// Asks the brokers who coordinates the group.
+    pub async fn coordinator(&self) -> BrokerId {
+        let found = Arc::new(Mutex::new(None));
+        let of_client = found.clone();
+        let name = format!("asker-{}", self.cluster.clients().len());
+        self.cluster.run_client(&name, 0, move || find(of_client.clone())).await;
+        self.until("there is a coordinator", |_| found.lock().is_some()).await;
+        found.lock().expect("just seen")
+    }
+    /// Gives the topic more partitions.
+    pub async fn grow(&self, partitions: i32) {
+        let done = Arc::new(Mutex::new(false));
+        let of_client = done.clone();
+        let program = move || {
+            let done = of_client.clone();
+            async move {
+                let mut admin = admin();
+                admin.create_partitions(&TOPIC.into(), partitions, None).await.unwrap();
+                *done.lock() = true;
+            }
+        };
+        self.cluster.run_client("administrator", 0, program).await;
+        self.until("the topic has grown", |_| *done.lock()).await;
     }
     /// Waits for progress on every partition.
     pub async fn until_all_progress(&self) {
@@ -307,9 +440,4 @@ impl Town {
         };
         self.until("everything is read on", ahead).await;
     }
-}
-
-/// Partitions by their indexes.
-pub fn partitions(indexes: impl IntoIterator<Item = i32>) -> BTreeSet<TopicPartition> {
-    indexes.into_iter().map(|p| TopicPartition::new(TOPIC, p)).collect()
 }

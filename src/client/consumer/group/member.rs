@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::task::Context;
 
+use kafka_protocol::ResponseError;
 use parking_lot::MutexGuard;
 
 use super::driver::{Both, Driver, Shared};
@@ -57,6 +58,8 @@ pub(in crate::client::consumer) struct Member {
     outcomes: Outcomes,
     /// Poll is to return with this at once.
     interrupt: Option<Result<(), ConsumerError>>,
+    /// An error that polling on does not cure.
+    stays: Option<ResponseError>,
 }
 
 /// While it lives, the application is inside poll.
@@ -93,6 +96,7 @@ impl Member {
             rebalances: Vec::new(),
             outcomes: Vec::new(),
             interrupt: None,
+            stays: None,
         })
     }
     fn lock(&self) -> MutexGuard<'_, Both> {
@@ -128,6 +132,11 @@ impl Member {
     /// What poll is to return with at once.
     pub fn take_interrupt(&mut self) -> Option<Result<(), ConsumerError>> {
         self.interrupt.take()
+    }
+
+    /// What a poll without records is to return.
+    pub fn nothing(&self) -> Result<(), ConsumerError> {
+        self.stays.map_or(Ok(()), |error| Err(ConsumerError::Group(error)))
     }
 
     /// Listens to the task behind the membership.
@@ -172,7 +181,11 @@ impl Member {
 
     fn rebalance(&mut self, both: &mut Both, now: Now, fetcher: &mut Fetcher) {
         if let Some(error) = both.membership.take_fatal() {
-            self.interrupt = Some(Err(ConsumerError::Group(error)));
+            // Who polls on in spite of an error that stays is told at the end of each poll: time is to pass.
+            if self.stays != Some(error) {
+                self.interrupt = Some(Err(ConsumerError::Group(error)));
+            }
+            self.stays = Some(error).filter(|_| both.membership.is_fenced());
         } else if let Some(assigned) = both.membership.take_joined() {
             self.take_over(both, now, fetcher, assigned);
         } else if both.membership.must_prepare() {

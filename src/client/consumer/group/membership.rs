@@ -228,6 +228,10 @@ impl Membership {
             _ => self.fatal.take(),
         }
     }
+    /// Another consumer runs under this group.instance.id.
+    pub fn is_fenced(&self) -> bool {
+        self.fatal == Some(ResponseError::FencedInstanceId)
+    }
     pub fn metadata(&self) -> GroupMetadata {
         GroupMetadata {
             group_id: self.cfg.group.clone(),
