@@ -1,6 +1,6 @@
 //! Whether applications can work, and whether what is expected of them can be checked.
 
-use super::model::{Client, ExpectedGroup, Group, OnPoison, PartitionOffsets, Role};
+use super::model::{Client, ExpectedGroup, Group, OnPoison, PartitionOffsets, Role, Style};
 use super::validate::Check;
 use super::validate_expect::{moment, ordered, span};
 use crate::base::nearest::hint;
@@ -29,6 +29,10 @@ pub(super) fn group(check: &mut Check<'_>, client: &Client, group: &Group, path:
     if group.start() > group.count {
         let place = format!("{path}.start");
         check.complain(&place, format!("{place}: {} of {} processes cannot start", group.start(), group.count));
+    }
+    if group.hand_off && group.style != Style::AutoCommit {
+        let place = format!("{path}.hand-off");
+        check.complain(&place, format!("{place}: who commits by itself cannot know when a record is processed"));
     }
     if group.processing.0 > group.processing.1 {
         ordered(check, &format!("{path}.processing"), &group.processing);

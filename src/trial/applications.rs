@@ -112,6 +112,7 @@ fn plan(client: &Client, group: &Group, name: &str, bootstrap: &str, store: Stor
         group: id.into(),
         topics: group.topics.clone(),
         style,
+        hand_off: group.hand_off,
         processing_ns: (nanos(group.processing.0), nanos(group.processing.1)),
         on_poison: on_poison(group, name, bootstrap),
         effect: match group.effect {

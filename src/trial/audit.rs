@@ -9,7 +9,7 @@ use crate::check::verdict::{Audit, Letter};
 use crate::client::config::ConsumerConfig;
 use crate::client::consumer::{ConsumedRecord, Consumer};
 use crate::io::time;
-use crate::world::application;
+use crate::world::handler;
 use crate::world::history::Value;
 
 /// How long the audit of one partition may take before it counts as not live.
@@ -55,7 +55,7 @@ fn letter(record: &ConsumedRecord) -> Option<Letter> {
         let (_, value) = record.headers.iter().find(|(key, _)| **key == *name)?;
         Some(String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned())
     };
-    let (error, topic, offset) = (header(application::ERROR), header(application::TOPIC), header(application::OFFSET));
+    let (error, topic, offset) = (header(handler::ERROR), header(handler::TOPIC), header(handler::OFFSET));
     let any = error.is_some() || topic.is_some() || offset.is_some();
     any.then(|| Letter { at: (record.tp.clone(), record.offset), error, topic, offset })
 }

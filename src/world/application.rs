@@ -5,29 +5,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::Watcher;
-use super::event::{self, Unprocessable};
-use super::history::{Op, Value};
-use super::member::{Commit, Handled, MemberOp, Part, Step};
+use super::handler::{Dies, Handler, Handoff};
+use super::history::Op;
+use super::member::{Commit, MemberOp, Part, Step};
 use super::reader::read;
 use super::store::Store;
 use crate::base::TopicPartition;
-use crate::base::random::Stream;
 use crate::client::config::{ConsumerConfig, ProducerConfig};
 use crate::client::consumer::group::{CommitError, OffsetAndMetadata, Rebalance};
 use crate::client::consumer::{ConsumedRecord, Consumer};
-use crate::client::producer::{Producer, Record};
+use crate::io::clock;
 use crate::io::task::{TaskSet, shutdown_requested};
-use crate::io::{clock, rng, time};
-
-/// The header of a dead letter that says why it is one.
-pub const ERROR: &str = "error";
-/// The header of a dead letter that says which topic it comes from.
-pub const TOPIC: &str = "original_topic";
-/// The header of a dead letter that says where in its partition it stood.
-pub const OFFSET: &str = "original_offset";
 
 /// How long one poll waits for records.
 const POLL_TIMEOUT: Duration = Duration::from_millis(500);
@@ -82,6 +71,8 @@ pub struct ApplicationPlan {
     pub topics: Vec<String>,
     /// When it commits.
     pub style: Style,
+    /// What was polled is handed to a task of its own, and polling goes on.
+    pub hand_off: bool,
     /// The least and the most that processing a record takes, in nanoseconds.
     pub processing_ns: (u64, u64),
     /// What it does with a record that it cannot process.
@@ -122,19 +113,39 @@ pub async fn run(plan: ApplicationPlan, watcher: Watcher) -> bool {
     }
 }
 
-/// Its process dies.
-struct Dies;
-
 struct Application {
     plan: ApplicationPlan,
     watcher: Watcher,
     consumer: Consumer,
-    letters: Option<Producer>,
-    random: Stream,
+    handler: Work,
+    /// What is processed and not yet committed, because a rebalance was on.
+    owed: BTreeMap<TopicPartition, OffsetAndMetadata>,
     /// How often it asked the coordinator for something.
     asked: u64,
-    /// Rows that it has added under keys of its own.
-    rows: u64,
+}
+
+/// Who processes what was polled.
+enum Work {
+    /// The poll loop itself, before it polls again.
+    Here(Box<Handler>),
+    /// A task of the process, while polling goes on.
+    HandedOff(Handoff),
+}
+
+impl Work {
+    /// Ends when the task that processes has died of a record.
+    async fn dies(&mut self) -> Dies {
+        match self {
+            Self::Here(_) => std::future::pending().await,
+            Self::HandedOff(handoff) => handoff.dies().await,
+        }
+    }
+    async fn take(&mut self, records: Vec<ConsumedRecord>) -> Result<(), Dies> {
+        match self {
+            Self::Here(handler) => handler.batch(records).await,
+            Self::HandedOff(handoff) => handoff.take(records).await,
+        }
+    }
 }
 
 impl Application {
@@ -145,12 +156,12 @@ impl Application {
     ) -> Result<Self, crate::client::config::ConfigError> {
         let mut consumer = Consumer::new(plan.config.clone())?;
         consumer.subscribe(plan.topics.clone());
-        let letters = match &plan.on_poison {
-            OnPoison::DeadLetter(_, config) => Some(Producer::start((**config).clone(), tasks)?),
-            OnPoison::Crash | OnPoison::Skip => None,
+        let handler = Handler::new(&plan, watcher, tasks)?;
+        let handler = match plan.hand_off {
+            false => Work::Here(Box::new(handler)),
+            true => Work::HandedOff(Handoff::start(handler, tasks)),
         };
-        let random = rng("processing");
-        Ok(Self { plan, watcher: watcher.clone(), consumer, letters, random, asked: 0, rows: 0 })
+        Ok(Self { plan, watcher: watcher.clone(), consumer, handler, owed: BTreeMap::new(), asked: 0 })
     }
 
     fn tell(&self, what: MemberOp) {
@@ -164,10 +175,11 @@ impl Application {
             let polled = tokio::select! {
                 biased;
                 () = &mut stop => return Ok(()),
+                Dies = self.handler.dies() => return Err(Dies),
                 polled = self.consumer.poll(POLL_TIMEOUT) => polled,
             };
             self.tell_commits();
-            self.tell_rebalances();
+            self.hear_rebalances().await;
             match polled {
                 Ok(records) => self.batch(records).await?,
                 Err(error) => tracing::warn!(process = %self.plan.process, %error, "poll failed"),
@@ -182,8 +194,18 @@ impl Application {
         watcher.record(Op::Member { member: plan.member, what: MemberOp::Ended });
     }
 
-    fn tell_rebalances(&mut self) {
+    /// What a listener does: partitions that are given back are committed while they may be, and what is lost is left to
+    /// its new owner.
+    async fn hear_rebalances(&mut self) {
         for rebalance in self.consumer.take_rebalances() {
+            match &rebalance {
+                Rebalance::Revoked(gone, _) if gone.iter().any(|tp| self.owed.contains_key(tp)) => {
+                    self.commit(&self.owed.clone()).await;
+                    self.owed.retain(|tp, _| !gone.contains(tp));
+                }
+                Rebalance::Lost(gone, _) => self.owed.retain(|tp, _| !gone.contains(tp)),
+                _ => {}
+            }
             self.tell(step(rebalance));
         }
     }
@@ -209,11 +231,10 @@ impl Application {
             self.rewind(&records);
             return Ok(());
         }
-        for record in records {
-            self.handle(record).await?;
-        }
+        self.handler.take(records).await?;
         if self.plan.style == Style::ProcessThenCommit {
-            self.commit(&next).await;
+            self.owed.extend(next);
+            self.commit(&self.owed.clone()).await;
         }
         Ok(())
     }
@@ -241,80 +262,13 @@ impl Application {
             let commit = outcome(self.consumer.commit_sync(next).await);
             self.tell(MemberOp::Committed { ask, commit: commit.clone() });
             match commit {
-                Commit::Done => return true,
+                Commit::Done => {
+                    self.owed.retain(|tp, owed| next.get(tp) != Some(owed));
+                    return true;
+                }
                 Commit::Refused(_) => return false,
                 Commit::Unknown(_) => {}
             }
-        }
-    }
-
-    async fn handle(&mut self, record: ConsumedRecord) -> Result<(), Dies> {
-        let (low, high) = self.plan.processing_ns;
-        time::sleep(Duration::from_nanos(self.random.between(low, high))).await;
-        let how = match event::parse(record.value.as_deref()) {
-            Ok(value) => {
-                self.apply(&record, value).await;
-                Handled::Processed
-            }
-            Err(error) => self.poisoned(&record, &error).await?,
-        };
-        self.tell(MemberOp::Handled { partition: record.tp, offset: record.offset, how });
-        Ok(())
-    }
-
-    async fn apply(&mut self, record: &ConsumedRecord, value: Value) {
-        let (store, id) = (self.plan.store.clone(), value.to_string());
-        let changed = match self.plan.effect {
-            Effect::None => return,
-            Effect::Insert => {
-                self.rows += 1;
-                store.insert(&format!("{}-{}", self.plan.member, self.rows), &id).await.is_ok()
-            }
-            Effect::InsertTransactionId => store.insert(&id, "paid").await.is_ok(),
-            Effect::Upsert => store.upsert(&id, "a new address").await,
-            Effect::CheckThenAct if store.exists(&id).await => false,
-            Effect::CheckThenAct => {
-                store.upsert(&id, "ordered").await;
-                true
-            }
-        };
-        self.tell(MemberOp::Effect { partition: record.tp.clone(), offset: record.offset, changed });
-    }
-
-    async fn poisoned(&mut self, record: &ConsumedRecord, error: &Unprocessable) -> Result<Handled, Dies> {
-        match self.plan.on_poison.clone() {
-            OnPoison::Crash => {
-                let (partition, error) = (record.tp.clone(), error.to_string().into());
-                self.tell(MemberOp::Died { partition, offset: record.offset, error });
-                Err(Dies)
-            }
-            OnPoison::Skip => Ok(Handled::PassedOver),
-            OnPoison::DeadLetter(topic, _) => {
-                self.bury(record, error, &topic).await;
-                Ok(Handled::DeadLettered)
-            }
-        }
-    }
-
-    /// Writes a copy of the record to the dead-letter topic, as often as it takes.
-    async fn bury(&mut self, record: &ConsumedRecord, error: &Unprocessable, topic: &Arc<str>) {
-        let Some(letters) = self.letters.clone() else { return };
-        let value = record.value.as_deref().and_then(Value::decode);
-        let header = |name: &str, text: String| (name.into(), Some(Bytes::from(text)));
-        let letter = Record {
-            topic: topic.clone(),
-            key: record.key.clone(),
-            value: record.value.clone(),
-            headers: vec![
-                header(ERROR, error.to_string()),
-                header(TOPIC, record.tp.topic.to_string()),
-                header(OFFSET, record.offset.to_string()),
-            ],
-            ..Record::default()
-        };
-        self.tell(MemberOp::DeadLetter { value, topic: topic.clone() });
-        while let Err(error) = letters.send_wait(letter.clone()).await {
-            tracing::warn!(process = %self.plan.process, %error, "a dead letter was not written");
         }
     }
 }

@@ -6,6 +6,7 @@
 pub mod application;
 pub mod cluster;
 pub mod event;
+pub mod handler;
 pub mod history;
 pub mod member;
 pub mod reader;

@@ -25,6 +25,12 @@ pub(super) static GROUP: Shape = shape(
             "What its owners believe that it does, which is then checked; by default what its style gives.",
         ),
         or(
+            "hand-off",
+            Kind::Bool,
+            "false",
+            "What was polled is handed to a task of its own, and polling goes on; only with style auto-commit.",
+        ),
+        or(
             "processing",
             Kind::OneOf(&[Kind::Time, TIMES]),
             "\"1ms\"",

@@ -26,6 +26,9 @@ pub struct Group {
     /// What its owners believe that it does; what its style gives if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+    /// What was polled is handed to a task of its own, and polling goes on meanwhile.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hand_off: bool,
     /// How long each record takes, drawn evenly between the two.
     #[serde(default = "defaults::processing", deserialize_with = "span")]
     pub processing: Between<Millis>,
@@ -60,6 +63,7 @@ impl Group {
     pub fn delivery(&self) -> Delivery {
         let by_style = match (self.effect, self.style) {
             (Effect::None, Style::CommitThenProcess) => Delivery::AtMostOnce,
+            (Effect::None, Style::AutoCommit) if self.hand_off => Delivery::AtMostOnce,
             (Effect::None, Style::ProcessThenCommit | Style::AutoCommit) => Delivery::AtLeastOnce,
             _ => Delivery::ExactlyOnce,
         };
