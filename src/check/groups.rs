@@ -116,6 +116,13 @@ impl Groups {
     pub fn alive<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a Member> {
         self.members.values().filter(move |m| m.alive && m.part != Part::Asks && *m.group == *group)
     }
+    /// True if a group has members, all in one generation and none in a rebalance, as far as they know.
+    #[must_use]
+    pub fn is_stable(&self, group: &str) -> bool {
+        let mut members = self.alive(group);
+        let Some(first) = members.next() else { return false };
+        first.settled && members.all(|m| m.settled && m.generation == first.generation)
+    }
     /// The committed offsets of all groups, added up.
     #[must_use]
     pub fn committed_in_all(&self) -> u64 {

@@ -4,7 +4,7 @@ use super::apis;
 use super::model::{Action, After, ClientName, Fault, Member, Milestone, Role, Target, When};
 use super::units::Millis;
 use super::validate::Check;
-use super::validate_lives;
+use super::{validate_groups, validate_lives};
 use crate::base::nearest::hint;
 
 pub(super) fn faults(check: &mut Check<'_>) {
@@ -63,15 +63,20 @@ fn milestone(check: &mut Check<'_>, path: &str, after: &After) {
     if let Some(id) = after.broker {
         check.broker(&format!("{path}.broker"), id);
     }
-    let (partition, broker) = match after.milestone {
-        Milestone::Event(event) => (event.has_partition(), true),
+    if let Some(id) = &after.group {
+        validate_groups::known(check, &format!("{path}.group"), id);
+    }
+    let (partition, broker, group) = match after.milestone {
+        Milestone::Event(event) => (event.has_partition(), !event.has_group(), event.has_group()),
         Milestone::Acked(_) | Milestone::Consumed(_) | Milestone::Processed(_) | Milestone::Committed(_) => {
-            (false, false)
+            (false, false, false)
         }
     };
-    for (key, given, fits) in
-        [("partition", after.partition.is_some(), partition), ("broker", after.broker.is_some(), broker)]
-    {
+    for (key, given, fits) in [
+        ("partition", after.partition.is_some(), partition),
+        ("broker", after.broker.is_some(), broker),
+        ("group", after.group.is_some(), group),
+    ] {
         if given && !fits {
             check.complain(format!("{path}.{key}"), format!("{path}.{key}: what is waited for has no {key}"));
         }
@@ -93,6 +98,7 @@ fn target(check: &mut Check<'_>, path: &str, target: &Target) {
             check.partition(&format!("{path}.isr-member-of"), tp);
         }
         Target::Client(name) => client(check, &format!("{path}.client"), name),
+        Target::CoordinatorOf(id) => validate_groups::known(check, &format!("{path}.coordinator-of"), id),
         Target::Region(name) => check.region(&format!("{path}.region"), name),
         Target::Controller | Target::Voter | Target::AnyBroker | Target::AllBrokers => {}
     }

@@ -69,14 +69,19 @@ fn groups<'a>(clients: impl Iterator<Item = &'a Client>) -> impl Iterator<Item =
     })
 }
 
+/// Complains if no client is a member of this group.
+pub(super) fn known(check: &mut Check<'_>, path: &str, id: &str) {
+    let ids: Vec<&str> = groups(check.scenario.clients.iter()).map(|(id, _)| id).collect();
+    if !ids.contains(&id) {
+        let near = hint(id, ids);
+        check.complain(path, format!("{path}: there is no group {id:?}; {near}"));
+    }
+}
+
 pub(super) fn expect(check: &mut Check<'_>) {
     for (i, wanted) in check.scenario.expect.groups.iter().enumerate() {
         let path = format!("expect.groups[{i}]");
-        let ids: Vec<&str> = groups(check.scenario.clients.iter()).map(|(id, _)| id).collect();
-        if !ids.contains(&wanted.id.as_str()) {
-            let near = hint(&wanted.id, ids);
-            check.complain(format!("{path}.id"), format!("{path}.id: there is no group {:?}; {near}", wanted.id));
-        }
+        known(check, &format!("{path}.id"), &wanted.id);
         counts(check, wanted, &path);
         moments(check, wanted, &path);
     }

@@ -6,6 +6,7 @@ use super::applications;
 use super::run::ids;
 use crate::base::{BrokerId, TopicPartition};
 use crate::broker::config::BrokerConfig;
+use crate::broker::groups::{Groups, OFFSETS_TOPIC};
 use crate::check::Promises;
 use crate::client::admin::NewTopic;
 use crate::client::config::{ConsumerConfig, ProducerConfig};
@@ -47,6 +48,12 @@ pub(super) fn cluster(scenario: &Scenario) -> ClusterPlan {
         }
     }
     ClusterPlan { voters: brokers.keys().copied().collect(), regions: regions.collect(), latencies, brokers }
+}
+
+/// The partition whose leader coordinates a group.
+pub(super) fn coordinating(scenario: &Scenario, group: &str) -> TopicPartition {
+    let count = broker_config(&scenario.cluster.config, None).offsets_topic_num_partitions;
+    TopicPartition::new(OFFSETS_TOPIC, Groups::partition_of(group, i32::try_from(count).unwrap_or(i32::MAX)))
 }
 
 /// Regions are numbered in the order of their names.

@@ -126,7 +126,7 @@ impl Timeline {
         }
     }
     fn happens(&mut self, event: EventName, partition: Option<&TopicPartition>, broker: Option<BrokerId>) {
-        self.happened.push(Happening { event, partition: partition.cloned(), broker });
+        self.happened.push(Happening { event, partition: partition.cloned(), broker, group: None });
     }
     fn hold(&mut self, node: BrokerId, change: Change) {
         self.pending.entry(node).or_default().push(change);

@@ -10,6 +10,7 @@ pub(super) struct Happening {
     pub event: EventName,
     pub partition: Option<TopicPartition>,
     pub broker: Option<BrokerId>,
+    pub group: Option<String>,
 }
 
 /// What is waited for, and what has come about.
@@ -55,6 +56,7 @@ impl Triggers {
             after.milestone == Milestone::Event(happening.event)
                 && (after.partition.is_none() || after.partition == happening.partition)
                 && (after.broker.is_none() || after.broker == happening.broker)
+                && (after.group.is_none() || after.group == happening.group)
         })
     }
     /// What has come about since this was last asked, with the delay of each fault.
@@ -80,7 +82,7 @@ mod tests {
     use super::*;
 
     fn after(milestone: Milestone) -> After {
-        After { milestone, partition: None, broker: None, delay: Millis(7) }
+        After { milestone, partition: None, broker: None, group: None, delay: Millis(7) }
     }
 
     #[test]
@@ -107,6 +109,7 @@ mod tests {
             event: EventName::LeaderElected,
             partition: Some(partition.clone()),
             broker: Some(BrokerId(broker)),
+            group: None,
         };
         let waits = After {
             partition: Some(here.clone()),

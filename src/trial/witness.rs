@@ -2,6 +2,7 @@
 //! court, and is kept for the verdict.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -10,7 +11,7 @@ use super::applications;
 use super::budget::Windows;
 use super::members::in_words;
 use super::timeline::Timeline;
-use super::triggers::Triggers;
+use super::triggers::{Happening, Triggers};
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::broker::lifecycle::LifecycleError;
 use crate::broker::node::NodeError;
@@ -21,11 +22,11 @@ use crate::check::{Court, Findings, Promises};
 use crate::io::sim::World;
 use crate::scenario::Scenario;
 use crate::scenario::budget::Loss;
-use crate::scenario::model::After;
+use crate::scenario::model::{After, EventName};
 use crate::scenario::units::Millis;
 use crate::world::Watch;
 use crate::world::history::{Entry, History, Op, Value};
-use crate::world::member::{Commit, Handled, MemberOp};
+use crate::world::member::{Commit, Handled, MemberOp, Step};
 
 /// What is known of one node's part in the quorum.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +54,8 @@ struct Told {
     controllers: BTreeMap<BrokerId, LeaderEpoch>,
     fenced: BTreeMap<BrokerId, bool>,
     applied: BTreeMap<BrokerId, Offset>,
+    /// Whether each consumer group was stable when that was looked at last.
+    stable: BTreeMap<Arc<str>, bool>,
     /// Brokers whose processes ended because they could not register in time.
     unregistered: Vec<BrokerId>,
     /// The fault budget, if the scenario keeps to it.
@@ -88,6 +91,7 @@ impl Witness {
             controllers: BTreeMap::new(),
             fenced: BTreeMap::new(),
             applied: BTreeMap::new(),
+            stable: BTreeMap::new(),
             unregistered: Vec::new(),
             windows: Windows::of(scenario),
         };
@@ -293,15 +297,37 @@ impl Told {
         if let Some(text) = groups.member(member).and_then(|life| in_words(life, what)) {
             self.timeline.group(at_ns, text);
         }
+        let mut come = self.rebalances(member, what);
         let committed = matches!(
             what,
             MemberOp::Committed { commit: Commit::Done, .. } | MemberOp::CommittedItself { commit: Commit::Done, .. }
         );
-        if !committed {
-            return false;
+        if committed {
+            come |= self.triggers.committed(self.court.groups().committed_in_all());
         }
-        let total = groups.committed_in_all();
-        self.triggers.committed(total)
+        come
+    }
+    /// What happens to a group that a fault may wait for; true if one has waited.
+    fn rebalances(&mut self, member: u32, what: &MemberOp) -> bool {
+        let groups = self.court.groups();
+        let changes = matches!(what, MemberOp::Began { .. } | MemberOp::Ended | MemberOp::Rebalance { .. });
+        let Some(group) = groups.member(member).filter(|_| changes).map(|life| life.group.clone()) else {
+            return false;
+        };
+        let stable = groups.is_stable(&group);
+        let before = self.stable.insert(group.clone(), stable).unwrap_or(false);
+        let change = match (before, stable) {
+            (true, false) => Some(EventName::RebalanceStarted),
+            (false, true) => Some(EventName::RebalanceCompleted),
+            _ => None,
+        };
+        let lost = matches!(what, MemberOp::Rebalance { step: Step::Lost, .. });
+        let mut come = false;
+        for event in change.into_iter().chain(lost.then_some(EventName::MemberExpelled)) {
+            let group = Some(group.to_string());
+            come |= self.triggers.happened(&Happening { event, partition: None, broker: None, group });
+        }
+        come
     }
     /// How far each group is behind: what can be read of its partitions and is not dealt with.
     fn lags(&self, topics: &BTreeMap<String, Vec<TopicPartition>>) -> Vec<(String, u64)> {

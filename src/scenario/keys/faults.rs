@@ -96,6 +96,7 @@ static AFTER: Shape = Shape {
         may("event", Kind::Choice(EventName::NAMES), "The first such event since the chaos phase began."),
         may("partition", Kind::Partition, "Only an event of this partition counts."),
         may("broker", BROKER, "Only an event of this broker counts: it is elected, comes, goes, cuts its log."),
+        may("group", Kind::Name, "Only an event of this consumer group counts."),
         or("delay", Kind::Time, "\"0s\"", "How long after that."),
     ],
     exactly_one: &[&["acked", "consumed", "processed", "committed", "event"]],
@@ -111,9 +112,10 @@ static TARGET: Shape = Shape {
         may("leader-of", Kind::Partition, "The leader of this partition."),
         may("follower-of", Kind::Partition, "One of this partition's replicas that does not lead it."),
         may("isr-member-of", Kind::Partition, "One of the members of this partition's ISR."),
+        may("coordinator-of", Kind::Name, "The broker that coordinates this consumer group."),
         may("region", Kind::Name, "Every broker of this region."),
     ],
-    exactly_one: &[&["broker", "client", "leader-of", "follower-of", "isr-member-of", "region"]],
+    exactly_one: &[&["broker", "client", "leader-of", "follower-of", "isr-member-of", "coordinator-of", "region"]],
 };
 
 static LINK: Shape = shape(
