@@ -25,6 +25,8 @@ macro_rules! marks {
 marks! {
     /// A log rolled to a new segment.
     SegmentRolled = "segment-rolled";
+    /// The cleaner compacted a log.
+    LogCompacted = "log-compacted";
     /// Recovery cut off what was not whole at the end of a log.
     TornTailCut = "torn-tail-cut";
     /// A producer's retry was answered from the last five batches.

@@ -36,9 +36,10 @@ impl Replica {
     pub fn end(&self) -> Offset {
         self.batches.last().map_or(self.start, |b| b.next)
     }
-    /// Moves the known agreement with the committed log forward as far as it goes.
-    fn advance_agreement(&mut self, committed: &[BatchMark]) {
-        self.agreed = self.agreed.max(self.start);
+    /// Moves the known agreement with the committed log forward as far as it goes. Below `compacted` each replica cleans at its
+    /// own time, and only the latest record of a key is promised.
+    fn advance_agreement(&mut self, committed: &[BatchMark], compacted: Offset) {
+        self.agreed = self.agreed.max(self.start).max(compacted.min(self.end()));
         // A log start may cut through a batch: what is left of it counts with the whole batch.
         while let (Some(theirs), Some(ours)) =
             (batch_over(committed, self.agreed), batch_over(&self.batches, self.agreed))
@@ -55,6 +56,11 @@ impl Replica {
         self.start = start;
         self.batches.retain(|b| b.next > start);
         self.agreed = self.agreed.min(to).max(start);
+    }
+    fn compact(&mut self, base: Offset, next: Offset, batches: &[BatchMark]) {
+        let from = self.batches.partition_point(|b| b.next <= base);
+        let to = self.batches.partition_point(|b| b.base < next);
+        self.batches.splice(from..to, batches.iter().copied());
     }
     fn start_at(&mut self, start: Offset) {
         self.start = start;
@@ -94,6 +100,8 @@ pub struct Partition {
     pub exposed_hw: Offset,
     /// The largest log start that any replica has told: below it records may be gone, by retention or DeleteRecords.
     pub log_start: Offset,
+    /// Below this offset some replica's log is compacted.
+    pub compacted: Offset,
     /// Unclean elections so far; each one restarts the loss-related properties from the new leader's log.
     pub unclean_elections: usize,
     /// All replicas that were ever seen.
@@ -126,7 +134,7 @@ impl Partition {
         self.committed.extend(new);
         self.true_hw = self.committed.last().map_or(self.true_hw, |b| b.next);
         for replica in self.replicas.values_mut() {
-            replica.advance_agreement(&self.committed);
+            replica.advance_agreement(&self.committed, self.compacted);
         }
     }
     fn decide(&mut self, offset: Offset, facts: &PartitionFacts) {
@@ -239,6 +247,7 @@ impl Ground {
             | Event::LogAppended { tp, .. }
             | Event::LogTruncated { tp, .. }
             | Event::LogStart { tp, .. }
+            | Event::LogCompacted { tp, .. }
             | Event::LeaderStarted { tp, .. }
             | Event::FollowerStarted { tp, .. }
             | Event::HighWatermark { tp, .. } => tp,
@@ -251,6 +260,10 @@ impl Ground {
             Event::LogAppended { batches, .. } => replica.batches.extend_from_slice(batches),
             Event::LogTruncated { to, start, .. } => replica.truncate(*to, *start),
             Event::LogStart { start, .. } => replica.start_at(*start),
+            Event::LogCompacted { base, next, batches, .. } => {
+                replica.compact(*base, *next, batches);
+                partition.compacted = partition.compacted.max(*next);
+            }
             Event::LeaderStarted { epoch, high_watermark, .. } => {
                 replica.leading = Some(*epoch);
                 replica.high_watermark = *high_watermark;
@@ -260,7 +273,7 @@ impl Ground {
             _ => {}
         }
         partition.log_start = partition.log_start.max(replica.start);
-        replica.advance_agreement(&partition.committed);
+        replica.advance_agreement(&partition.committed, partition.compacted);
         if let Event::HighWatermark { leading: true, epoch, high_watermark, .. } = event {
             partition.expose(node, *epoch, *high_watermark);
         }

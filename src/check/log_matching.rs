@@ -1,16 +1,17 @@
 //! LM: two replicas agree (epoch, batch digest) at every offset below both high watermarks (Raft's log matching,
 //! restricted to what is known to be committed; KIP-101, KIP-279).
 //!
-//! No stricter: above its own high watermark a replica may hold what was never committed until it truncates.
+//! No stricter: above its own high watermark a replica may hold what was never committed until it truncates, and compacted
+//! parts differ, because each replica cleans at its own time (`LogCleaner`).
 
 use super::ground::{Ground, Partition, Replica};
 use super::verdict::Findings;
 use crate::base::{BrokerId, Offset, TopicPartition};
 use crate::broker::probe::Event;
 
-/// The first offset below `bound` where two logs hold different batches.
-fn first_difference(a: &Replica, b: &Replica, bound: Offset) -> Option<Offset> {
-    let start = a.start.max(b.start);
+/// The first offset of `from..bound` where two logs hold different batches.
+fn first_difference(a: &Replica, b: &Replica, from: Offset, bound: Offset) -> Option<Offset> {
+    let start = a.start.max(b.start).max(from);
     let from = |r: &Replica| r.batches.partition_point(|x| x.next <= start);
     let below = |x: &&crate::broker::probe::BatchMark| x.next <= bound;
     let left = a.batches[from(a)..].iter().take_while(below);
@@ -46,7 +47,7 @@ pub(super) fn check_all(ground: &Ground, out: &mut Findings) {
                 if a.agreed.min(b.agreed) >= bound {
                     continue; // both agree with the committed log, hence with each other
                 }
-                if let Some(at) = first_difference(a, b, bound) {
+                if let Some(at) = first_difference(a, b, p.compacted, bound) {
                     out.report(
                         "LM",
                         Some("inconsistent-offsets"),

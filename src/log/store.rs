@@ -10,10 +10,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::batch::batches_in;
+use super::compaction::{Swap, Swapped};
 use super::config::LogConfig;
 use super::epochs::EpochEntry;
 use super::files;
 use super::info::BatchInfo;
+use super::positions::Positions;
 use super::reader::{LogReader, Shared};
 use super::segment::{Segment, stem};
 use crate::base::Offset;
@@ -272,6 +274,53 @@ impl LogStore {
             }
         }
         Ok(())
+    }
+
+    /// Puts a rewritten run of segments in place of the old ones. Returns what stands there now, or none, and drops the new file, if the log has changed
+    /// there since: it was truncated, or deleted from.
+    ///
+    /// The rename to `.swap` decides: before it recovery throws the new file away, after it recovery finishes the exchange. The
+    /// old files are gone for good before the new one takes a name among them.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn swap(&mut self, swap: Swap) -> io::Result<Option<Swapped>> {
+        let Some(places) = self.places_of(&swap) else {
+            self.disk.remove(&swap.path).await?;
+            return Ok(None);
+        };
+        let base = swap.bases[0];
+        let (new, path) = (format!("{}/{}.log.swap", self.dir, stem(base)), format!("{}/{}.log", self.dir, stem(base)));
+        self.disk.rename(&swap.path, &new).await?;
+        self.sync_dir().await?;
+        for &old in swap.bases[1..].iter().rev() {
+            self.delete_files(old).await?;
+        }
+        self.sync_dir().await?;
+        self.disk.rename(&new, &path).await?;
+        self.sync_dir().await?;
+        let mut positions = Positions::new(base);
+        swap.batches.iter().for_each(|info| positions.push(info, &self.config));
+        positions.seal();
+        let segment = Arc::new(Segment::new(self.disk.open(&path, false).await?, positions, base));
+        segment.write_indexes(&self.disk, &self.dir).await?;
+        self.unsynced = match self.unsynced {
+            n if n >= places.end => n - (places.len() - 1),
+            n => n.min(places.start),
+        };
+        self.segments.splice(places, [segment]);
+        self.publish();
+        Ok(Some(Swapped { base, next: swap.next, batches: swap.batches }))
+    }
+
+    /// Where the segments that `swap` replaces stand, if they are still what they were.
+    fn places_of(&self, swap: &Swap) -> Option<std::ops::Range<usize>> {
+        let start = self.segments.iter().position(|s| Some(&s.base) == swap.bases.first())?;
+        let places = start..start + swap.bases.len();
+        let found = self.segments[..self.segments.len() - 1].get(places.clone())?;
+        let same = found.iter().map(|s| s.base).eq(swap.bases.iter().copied())
+            && found.last().is_some_and(|s| s.with(|p| p.next()) == swap.next);
+        (same && self.shared.cuts() == swap.cuts).then_some(places)
     }
 
     /// Obeys other settings from the next append on.

@@ -213,6 +213,7 @@ async fn step(store: &mut LogStore, op: Op) -> io::Result<Option<Completion>> {
             store.close().await?;
             return Ok(Some(Completion::Closed { end: store.end() }));
         }
+        Op::Swap(swap) => return Ok(Some(Completion::Swapped { done: store.swap(swap).await? })),
         Op::Truncate { to, generation: _ } => store.truncate(to).await?,
         Op::TruncateFully { start, generation: _ } => store.truncate_fully(start).await?,
         Op::Roll => store.roll().await?,

@@ -3,10 +3,13 @@
 
 mod town;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ktrial::base::BrokerId;
+use kafka_protocol::ResponseError;
 use ktrial::base::random::Stream;
+use ktrial::base::{BrokerId, Offset, TopicPartition};
+use ktrial::client::{CommitError, OffsetAndMetadata};
 use ktrial::io::time;
 use town::{Town, play};
 
@@ -230,6 +233,39 @@ fn new_partitions_are_shared_out_once_the_leader_has_seen_them() {
         town.until("two share", |t: &Town| t.shared_by(&["a", "b"])).await;
         town.grow(8).await;
         town.until("everything has an owner", |t: &Town| t.owners().len() == 8).await;
+    });
+}
+
+#[test]
+fn who_assigns_partitions_to_itself_commits_through_the_group_all_the_same() {
+    play(4, |town| async move {
+        let told = town
+            .alone(|mut consumer| async move {
+                let tp = |p| TopicPartition::new(town::TOPIC, p);
+                assert_eq!(consumer.committed(&[tp(0)]).await, Ok(BTreeMap::new()));
+                let at = OffsetAndMetadata { metadata: "so far".to_owned(), ..OffsetAndMetadata::new(Offset(7)) };
+                consumer.commit_sync(&[(tp(0), at.clone())].into()).await.expect("an empty group takes anybody's word");
+                assert_eq!(consumer.committed(&[tp(0), tp(1)]).await, Ok([(tp(0), at)].into()));
+                consumer.assign([tp(0)]);
+                while consumer.poll(Duration::from_secs(1)).await.expect("a partition").is_empty() {}
+                let unknown = [(TopicPartition::new(town::TOPIC, 99), OffsetAndMetadata::new(Offset(1)))];
+                consumer.commit_async(unknown.into());
+                consumer.commit_async([(tp(1), OffsetAndMetadata::new(Offset(3)))].into());
+                let mut outcomes = Vec::new();
+                while outcomes.len() < 2 {
+                    consumer.poll(Duration::from_millis(200)).await.expect("a partition");
+                    outcomes.extend(consumer.take_commits());
+                }
+                let position = consumer.position(&tp(0)).expect("it has read on");
+                consumer.close().await;
+                (outcomes, position)
+            })
+            .await;
+        let (outcomes, position) = told;
+        let results: Vec<_> = outcomes.into_iter().map(|(_, result)| result).collect();
+        let unknown = CommitError::Retriable(ResponseError::UnknownTopicOrPartition);
+        assert_eq!(results, [Err(unknown), Ok(())], "in the order in which they were asked for");
+        assert!(position > Offset(7), "it went on where the group had come to");
     });
 }
 

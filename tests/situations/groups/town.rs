@@ -162,6 +162,8 @@ fn config(settings: Settings) -> ConsumerConfig {
         ("group.id", GROUP),
         ("auto.offset.reset", "earliest"),
         ("session.timeout.ms", "10000"),
+        // JoinGroup to a coordinator that lost power is given up only after this and five seconds more.
+        ("max.poll.interval.ms", "30000"),
         ("enable.auto.commit", "false"),
     ];
     cfg.set("bootstrap.servers", &bootstrap()).unwrap();
@@ -403,6 +405,26 @@ impl Town {
             }
         }
         longest
+    }
+    /// Runs a program around a consumer of the group, and waits for what it tells.
+    pub async fn alone<R, F, Fut>(&self, program: F) -> R
+    where
+        R: Clone + Send + 'static,
+        F: Fn(Consumer) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+    {
+        let told = Arc::new(Mutex::new(None));
+        let of_client = told.clone();
+        let run = move || {
+            let (told, running) = (of_client.clone(), program(Consumer::new(config(&[])).unwrap()));
+            async move {
+                let result = running.await;
+                *told.lock() = Some(result);
+            }
+        };
+        self.cluster.run_client("alone", 0, run).await;
+        self.until("the program has ended", |_| told.lock().is_some()).await;
+        told.lock().clone().expect("just seen")
     }
     /// Asks the brokers who coordinates the group.
     pub async fn coordinator(&self) -> BrokerId {

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`types`] | what the application hears and commits |
-//! | `membership`, `joining`, `offsets` | the state machine (pure) |
+//! | `membership`, `joining`, `heartbeat`, `offsets` | the state machine (pure) |
 //! | `protocol`, `assignor` | what members say to each other, and how the leader shares partitions out (pure) |
 //! | `driver` | the task that talks to the coordinator, also while the application is busy |
 //! | `member` | the application's side, inside poll: gives partitions up, takes them over, commits by itself |
@@ -12,11 +12,14 @@
 
 mod assignor;
 mod driver;
+mod heartbeat;
 mod joining;
 pub(super) mod member;
 mod membership;
 mod offsets;
 mod protocol;
+#[cfg(test)]
+mod tests;
 pub mod types;
 
 pub(super) use member::Member;

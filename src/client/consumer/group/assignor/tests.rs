@@ -76,7 +76,7 @@ fn assert_complete(topics: &Topics, members: &Members, assignment: &Assignment) 
 fn assert_balanced(members: &Members, assignment: &Assignment) -> Result<(), TestCaseError> {
     for (from, partitions) in assignment {
         for tp in partitions {
-            for (to, member) in members.iter().filter(|(_, m)| m.topics.contains(&tp.topic)) {
+            for (to, _) in members.iter().filter(|(_, m)| m.topics.contains(&tp.topic)) {
                 let (more, less) = (partitions.len(), assignment[to].len());
                 prop_assert!(more <= less + 1, "{} has {}, {} has {}: {} could move", from, more, to, less, tp);
             }
