@@ -128,6 +128,10 @@ fn own_accepts_a_partition_that_was_given_back_lost_or_left_by_the_dead() {
     }
     let mut s = two_members();
     s.tell(1, MemberOp::Ended).step(2, Step::Assigned, 1, &[0]).accepts();
+    // Nobody saw the end of this one, but its process has begun anew.
+    let mut s = two_members();
+    let began = MemberOp::Began { process: "m#1".into(), group: "g".into(), part: Part::Joins };
+    s.tell(3, began).step(2, Step::Assigned, 1, &[0]).accepts();
 }
 
 #[test]

@@ -64,8 +64,7 @@ impl Groups {
         let account = self.accounts.entry(life.group.clone()).or_default();
         match what {
             MemberOp::Ended => {
-                life.alive = false;
-                life.owned.clear();
+                life.end();
             }
             MemberOp::Rebalance { step, partitions, member_id, generation, .. } => {
                 life.take_step(*step, partitions, member_id, *generation);
@@ -94,6 +93,10 @@ impl Groups {
         }
     }
     fn begin(&mut self, member: u32, process: &Arc<str>, group: &Arc<str>, part: Part) {
+        // A process has one life at a time, whether or not the end of the last one was seen.
+        for earlier in self.members.values_mut().filter(|m| m.process == *process) {
+            earlier.end();
+        }
         let life = Member {
             process: process.clone(),
             group: group.clone(),
@@ -146,6 +149,10 @@ fn count(of: &mut BTreeMap<TopicPartition, BTreeMap<Offset, u32>>, tp: &TopicPar
 }
 
 impl Member {
+    fn end(&mut self) {
+        self.alive = false;
+        self.owned.clear();
+    }
     fn take_step(&mut self, step: Step, partitions: &[TopicPartition], id: &Arc<str>, generation: i32) {
         match step {
             Step::Preparing => self.settled = false,

@@ -136,3 +136,22 @@ fn outcome(value: Value, tp: TopicPartition, promise: Promise, delivered: Delive
         Err(error) => Op::Failed { value, tp, definite: error.definite, error: format!("{:?}", error.error).into() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_spoilt_once_and_where_it_was_ordered() {
+        let tamper = Tamper::default();
+        tamper.order(Some(3), 2, Poison::MalformedJson);
+        assert_eq!(
+            (0..6).map(|seq| tamper.take(seq).is_some()).collect::<Vec<_>>(),
+            [false, false, false, true, true, false]
+        );
+        // A later life of the writer counts from 0 again.
+        assert_eq!((0..6).find_map(|seq| tamper.take(seq)), None);
+        tamper.order(None, 1, Poison::HandlerError);
+        assert_eq!((tamper.take(9), tamper.take(10)), (Some(Poison::HandlerError), None));
+    }
+}
