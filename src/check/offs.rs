@@ -2,7 +2,8 @@
 //! it; none is lost (KIP-447, KAFKA-2163; `OffsetMetadataManager`).
 //!
 //! No stricter: commits that overlap in time may take effect in either order, one whose outcome is unknown may take
-//! effect at any time or never; a member that finds nothing committed, or a position below the log start, starts where
+//! effect at any time or never, and so may one that was refused after it was sent, because an earlier attempt may have been
+//! stored and its answer lost; a member that finds nothing committed, or a position below the log start, starts where
 //! `auto.offset.reset` says; a consumer that commits by itself may at any time have committed whatever it had polled; and a commit that was under way when a generation began may still be of the old one.
 
 use std::collections::BTreeMap;

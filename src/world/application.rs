@@ -214,7 +214,7 @@ impl Application {
     fn tell_commits(&mut self) {
         for (offsets, result) in self.consumer.take_commits() {
             let offsets = offsets.into_iter().map(|(tp, at)| (tp, at.offset)).collect();
-            self.tell(MemberOp::CommittedItself { offsets, commit: outcome(result) });
+            self.tell(MemberOp::CommittedItself { offsets, commit: outcome(&result, true) });
         }
     }
 
@@ -259,15 +259,17 @@ impl Application {
             let (ask, generation) = (self.asked, self.consumer.group_metadata().map_or(-1, |m| m.generation));
             let offsets = next.iter().map(|(tp, next)| (tp.clone(), next.offset)).collect();
             self.tell(MemberOp::Committing { ask, generation, offsets });
-            let commit = outcome(self.consumer.commit_sync(next).await);
-            self.tell(MemberOp::Committed { ask, commit: commit.clone() });
-            match commit {
-                Commit::Done => {
+            let asked_ns = clock::now().mono_ns;
+            let result = self.consumer.commit_sync(next).await;
+            let was_sent = clock::now().mono_ns > asked_ns;
+            self.tell(MemberOp::Committed { ask, commit: outcome(&result, was_sent) });
+            match result {
+                Ok(()) => {
                     self.owed.retain(|tp, owed| next.get(tp) != Some(owed));
                     return true;
                 }
-                Commit::Refused(_) => return false,
-                Commit::Unknown(_) => {}
+                Err(CommitError::Retriable(_) | CommitError::Timeout) => {}
+                Err(_) => return false,
             }
         }
     }
@@ -296,11 +298,12 @@ fn step(rebalance: Rebalance) -> MemberOp {
     MemberOp::Rebalance { step, partitions, member_id, generation, ago_ns }
 }
 
-/// What became of a commit: only an answer that refuses it is definite.
-fn outcome(result: Result<(), CommitError>) -> Commit {
+/// What became of a commit. A refusal is definite only of one that was never sent: it is sent again when an answer was
+/// lost, and what is refused then may have been stored at first.
+fn outcome(result: &Result<(), CommitError>, was_sent: bool) -> Commit {
     match result {
         Ok(()) => Commit::Done,
-        Err(error @ (CommitError::Retriable(_) | CommitError::Timeout)) => Commit::Unknown(error.to_string().into()),
+        Err(error) if was_sent => Commit::Unknown(error.to_string().into()),
         Err(error) => Commit::Refused(error.to_string().into()),
     }
 }

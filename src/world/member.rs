@@ -39,7 +39,7 @@ pub enum Step {
 pub enum Commit {
     /// The coordinator has it.
     Done,
-    /// The coordinator refused it: it has changed nothing.
+    /// It was refused and has changed nothing.
     Refused(#[serde(serialize_with = "text")] Arc<str>),
     /// Nobody knows whether the coordinator has it.
     Unknown(#[serde(serialize_with = "text")] Arc<str>),
