@@ -212,11 +212,6 @@ impl Witness {
     pub fn reader(&self, name: &str) -> Option<u32> {
         self.told.lock().readers.get(name).copied()
     }
-    /// True if the client process of this name reads.
-    #[must_use]
-    pub fn is_reader(&self, name: &str) -> bool {
-        self.reader(name).is_some()
-    }
     /// The partitions that a broker is to hold a replica of, by committed metadata.
     #[must_use]
     pub fn partitions_on(&self, broker: BrokerId) -> Vec<TopicPartition> {

@@ -22,7 +22,7 @@ use crate::io::sim::HostId;
 use crate::io::task;
 use crate::scenario::Scenario;
 use crate::scenario::budget::Loss;
-use crate::scenario::model::{self, Action, PoisonKind, Target, Topic};
+use crate::scenario::model::{self, Action, ClientName, PoisonKind, Role, Target, Topic};
 use crate::world::cluster::Cluster;
 use crate::world::event;
 
@@ -219,6 +219,12 @@ impl<'a> Engine<'a> {
         });
     }
 
+    /// True if a client process of this name reads.
+    fn reads(&self, process: &str) -> bool {
+        let group = ClientName::parse(process).group;
+        let client = self.scenario.clients.iter().find(|client| client.name == group);
+        client.is_some_and(|client| !matches!(client.role, Role::Producer(_)))
+    }
     /// Ends every fault: links heal, disks and clocks are well, what stands still goes on, what is down boots. A client
     /// that died stays dead unless it reads: what it wrote is known already.
     pub(super) async fn heal(&mut self) {
@@ -229,7 +235,7 @@ impl<'a> Engine<'a> {
         for node in self.everybody() {
             self.wake(&node);
             match &node.what {
-                Process::Client(name) if !self.witness.is_reader(name) => {}
+                Process::Client(name) if !self.reads(name) => {}
                 _ => self.boot(&node).await,
             }
         }
