@@ -187,6 +187,8 @@ config! {
     log_cleaner_dedupe_buffer_size: i64 = 134_217_728, "log.cleaner.dedupe.buffer.size", 1 ..= i64::MAX;
     /// Bytes between two entries of the offset index.
     log_index_interval_bytes: i64 = 4_096, "log.index.interval.bytes", 0 ..= MAX;
+    /// Records of a log that may be off the device; an append that would leave more waits until they are on it.
+    log_flush_interval_messages: i64 = i64::MAX, "log.flush.interval.messages", 1 ..= i64::MAX;
     /// The largest record batch that is accepted, in bytes.
     message_max_bytes: i64 = 1_048_588, "message.max.bytes", 0 ..= MAX;
     /// A producer that was silent for this long is forgotten, in ms.

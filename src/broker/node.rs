@@ -212,6 +212,7 @@ fn partitions_config(options: &NodeOptions) -> PartitionsConfig {
             segment_bytes: c.log_segment_bytes as u32,
             segment_ms: c.log_roll_ms as u64,
             index_interval_bytes: c.log_index_interval_bytes as u32,
+            flush_messages: c.log_flush_interval_messages as u64,
             max_message_bytes: c.message_max_bytes as u32,
             retention_ms: c.log_retention_ms,
             retention_bytes: c.log_retention_bytes,

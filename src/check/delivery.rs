@@ -1,6 +1,5 @@
 //! What the three delivery properties share: which groups claim what of a partition that was read back.
 
-use super::Promises;
 use super::groups::{Account, Groups};
 use super::verdict::{Audit, Span};
 
@@ -33,11 +32,11 @@ pub(super) fn claiming<'a>(
     delivery: Delivery,
     audit: &'a Audit,
     groups: &'a Groups,
-    promises: &'a Promises,
+    applications: &'a [Application],
 ) -> impl Iterator<Item = (&'a Application, &'a Account)> {
     let reads =
         move |app: &&Application| app.delivery == delivery && app.topics.iter().any(|topic| **topic == *audit.tp.topic);
-    promises.applications.iter().filter(reads).filter_map(|app| Some((app, groups.account(&app.group)?)))
+    applications.iter().filter(reads).filter_map(|app| Some((app, groups.account(&app.group)?)))
 }
 
 /// The span in words.

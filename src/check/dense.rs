@@ -3,10 +3,12 @@
 //!
 //! No stricter: what lies below a log start that some replica has told may be gone (retention, DeleteRecords); control
 //! records take offsets that no reader sees, so gaps are only judged where no transaction ever wrote, which is everywhere
-//! as yet; a dead letter is a copy that an application may write twice.
+//! as yet; a dead letter is a copy that an application may write twice. Only an idempotent producer promises that a retry
+//! is not appended twice.
 
 use std::collections::BTreeMap;
 
+use super::Writers;
 use super::ground::Ground;
 use super::verdict::{Audit, Findings};
 use crate::base::Offset;
@@ -15,7 +17,7 @@ use crate::world::history::Value;
 pub(super) struct Dense;
 
 impl Dense {
-    pub(super) fn audit(&mut self, audit: &Audit, ground: &Ground, out: &mut Findings) {
+    pub(super) fn audit(&mut self, audit: &Audit, ground: &Ground, writers: &Writers, out: &mut Findings) {
         let mut expected = audit.start;
         let mut first: BTreeMap<Value, Offset> = BTreeMap::new();
         for (offset, value) in &audit.records {
@@ -30,6 +32,9 @@ impl Dense {
             let Some(value) = value.as_ref().filter(|_| !audit.is_letter(*offset)) else { continue };
             if let Some(before) = first.insert(*value, *offset) {
                 out.duplicated += 1;
+                if writers.get(&value.writer).is_some_and(|traits| !traits.idempotent) {
+                    continue;
+                }
                 out.report(
                     "DENSE",
                     Some("duplicate"),

@@ -3,14 +3,14 @@
 //! No stricter: a record may be processed again if its effect on the store is not; see AT-LEAST-ONCE for what counts as
 //! skipped.
 
-use super::Promises;
-use super::delivery::{Delivery, claiming, which};
+use super::delivery::{Application, Delivery, claiming, which};
 use super::groups::Groups;
 use super::verdict::{Audit, Findings};
+use crate::base::Offset;
 
-pub(super) fn audit(audit: &Audit, groups: &Groups, promises: &Promises, out: &mut Findings) {
-    for (app, account) in claiming(Delivery::ExactlyOnce, audit, groups, promises) {
-        for span in account.skipped(audit) {
+pub(super) fn audit(audit: &Audit, sure: Offset, groups: &Groups, applications: &[Application], out: &mut Findings) {
+    for (app, account) in claiming(Delivery::ExactlyOnce, audit, groups, applications) {
+        for span in account.skipped(audit, sure) {
             out.report("EXACTLY-ONCE", None, format!("group {}: {} never processed", app.group, which(&span)));
         }
         let twice = match app.has_store {

@@ -23,7 +23,7 @@ struct Story {
 impl Story {
     fn of(delivery: Delivery, has_store: bool) -> Self {
         let app = Application { group: "g".into(), topics: vec!["t".into()], delivery, has_store };
-        let promises = Promises { min_isr: 1, elr: true, voters: vec![BrokerId(1)], applications: vec![app] };
+        let promises = Promises { voters: vec![BrokerId(1)], applications: vec![app], ..Promises::default() };
         Self { court: Court::new(promises), asks: 0 }
     }
     fn new() -> Self {

@@ -170,10 +170,11 @@ impl Member {
 }
 
 impl Account {
-    /// Records of a partition that are committed past and were never processed, nor given up for a reason.
+    /// Records of a partition that are committed past and were never processed, nor given up for a reason; only those below
+    /// `sure` are looked at, where the log has never begun anew.
     #[must_use]
-    pub fn skipped(&self, audit: &Audit) -> Vec<Span> {
-        let committed = self.committed.get(&audit.tp).copied().unwrap_or(Offset::ZERO);
+    pub fn skipped(&self, audit: &Audit, sure: Offset) -> Vec<Span> {
+        let committed = self.committed.get(&audit.tp).copied().unwrap_or(Offset::ZERO).min(sure);
         let dealt = |offset: &Offset| {
             self.processed.get(&audit.tp).is_some_and(|p| p.contains_key(offset))
                 || self.given_up.get(&audit.tp).is_some_and(|p| p.contains_key(offset))

@@ -1,8 +1,9 @@
 //! LM: two replicas agree (epoch, batch digest) at every offset below both high watermarks (Raft's log matching,
 //! restricted to what is known to be committed; KIP-101, KIP-279).
 //!
-//! No stricter: above its own high watermark a replica may hold what was never committed until it truncates, and compacted
-//! parts differ, because each replica cleans at its own time (`LogCleaner`).
+//! No stricter: above its own high watermark a replica may hold what was never committed until it truncates; what an
+//! election has given up (`ground::restart`) a replica may hold, and take for committed, until it has truncated to it.
+//! Compacted parts differ, because each replica cleans at its own time (`LogCleaner`).
 
 use super::ground::{Ground, Partition, Replica};
 use super::verdict::Findings;
@@ -24,7 +25,7 @@ pub(super) fn check(tp: &TopicPartition, node: BrokerId, event: &Event, p: &Part
         return;
     }
     let Some(replica) = p.replicas.get(&node) else { return };
-    let bound = replica.high_watermark.min(p.true_hw);
+    let bound = replica.trusted_high_watermark().min(p.true_hw);
     if replica.agreed < bound && replica.end() > replica.agreed && !replica.excused {
         out.report(
             "LM",
@@ -43,7 +44,7 @@ pub(super) fn check_all(ground: &Ground, out: &mut Findings) {
         let running: Vec<_> = p.replicas.iter().filter(|(_, r)| r.up).collect();
         for (i, (a_id, a)) in running.iter().enumerate() {
             for (b_id, b) in &running[i + 1..] {
-                let bound = a.high_watermark.min(b.high_watermark);
+                let bound = a.trusted_high_watermark().min(b.trusted_high_watermark());
                 if a.agreed.min(b.agreed) >= bound {
                     continue; // both agree with the committed log, hence with each other
                 }

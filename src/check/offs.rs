@@ -3,7 +3,8 @@
 //!
 //! No stricter: commits that overlap in time may take effect in either order, one whose outcome is unknown may take
 //! effect at any time or never, and so may one that was refused after it was sent, because an earlier attempt may have been
-//! stored and its answer lost; a member that finds nothing committed, or a position below the log start, starts where
+//! stored and its answer lost; an election that gave up what was committed, of the offsets topic or of the partition itself,
+//! takes commits and positions with it; a member that finds nothing committed, or a position below the log start, starts where
 //! `auto.offset.reset` says; a consumer that commits by itself may at any time have committed whatever it had polled; and a commit that was under way when a generation began may still be of the old one.
 
 use std::collections::BTreeMap;
@@ -15,6 +16,9 @@ use super::verdict::Findings;
 use crate::base::{Offset, TopicPartition};
 use crate::world::history::Op;
 use crate::world::member::{Commit, MemberOp, Offsets, Part, Step};
+
+/// Where coordinators keep what is committed.
+const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 /// One commit of one partition; times are counts of what was told.
 #[derive(Clone, Debug)]
@@ -52,7 +56,7 @@ pub(super) struct Offs {
 impl Offs {
     pub(super) fn client(&mut self, op: &Op, groups: &Groups, ground: &Ground, out: &mut Findings) {
         match op {
-            Op::Member { member, what } => self.member(*member, what, groups, out),
+            Op::Member { member, what } => self.member(*member, what, groups, ground, out),
             Op::Read { reader, tp, offset, .. } => self.read(*reader, tp, *offset, groups, ground, out),
             _ => {}
         }
@@ -74,11 +78,12 @@ impl Offs {
         let Some(asked) = self.fresh.remove(&(reader, tp.clone())) else { return };
         let log_start = ground.partition(tp).map_or(Offset::ZERO, |p| p.log_start);
         // Without a commit, or with one that retention has overtaken, it is not the coordinator who says where to start.
-        if self.settled(&asked, tp).is_some_and(|last| last.offset >= log_start) {
+        let given_up = offsets_given_up(ground) || ground.partition(tp).is_some_and(|p| !p.restarts.is_empty());
+        if !given_up && self.settled(&asked, tp).is_some_and(|last| last.offset >= log_start) {
             self.told(&asked, tp, offset, &life.process, out);
         }
     }
-    fn member(&mut self, member: u32, what: &MemberOp, groups: &Groups, out: &mut Findings) {
+    fn member(&mut self, member: u32, what: &MemberOp, groups: &Groups, ground: &Ground, out: &mut Findings) {
         let member = &member;
         let Some(life) = groups.member(*member) else { return };
         self.now += 1;
@@ -120,7 +125,7 @@ impl Offs {
             }
             MemberOp::ToldOffsets { ask, offsets } => {
                 let Some(asked) = self.asked.remove(&(*member, *ask)) else { return };
-                for (tp, offset) in offsets {
+                for (tp, offset) in offsets.iter().filter(|_| !offsets_given_up(ground)) {
                     self.told(&asked, tp, *offset, &life.process, out);
                 }
             }
@@ -191,4 +196,10 @@ impl Offs {
             );
         }
     }
+}
+
+/// True if an election has given up what was committed in the topic that keeps the commits.
+fn offsets_given_up(ground: &Ground) -> bool {
+    let mut kept = ground.partitions().filter(|(tp, _)| &*tp.topic == OFFSETS_TOPIC);
+    kept.any(|(_, p)| !p.restarts.is_empty())
 }

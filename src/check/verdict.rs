@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Promises;
+use super::delivery::Application;
 use super::groups::Groups;
 use crate::base::{BrokerId, Offset, TopicPartition};
 use crate::world::history::Value;
@@ -23,6 +23,47 @@ pub struct Violation {
     pub at_ns: u64,
 }
 
+/// Why the contract allows that an acknowledged value is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Nothing was promised: `acks=0`.
+    AcksZero,
+    /// The leader alone had promised it: `acks=1`.
+    AcksOne,
+    /// An election outside the ISR that `unclean.leader.election.enable` allows.
+    UncleanElection,
+    /// The election of the last known leader, ISR and ELR being empty (KIP-966).
+    LastKnownLeader,
+    /// Without eligible leader replicas, an unclean shutdown of the last in-sync replica.
+    LastInSyncReplica,
+    /// As many holders as `min.insync.replicas` asks for lost it before it was on their devices.
+    StorageFaults,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::AcksZero,
+        Self::AcksOne,
+        Self::UncleanElection,
+        Self::LastKnownLeader,
+        Self::LastInSyncReplica,
+        Self::StorageFaults,
+    ];
+    /// Its name in verdicts and scenarios.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::AcksZero => "acks-0",
+            Self::AcksOne => "acks-1",
+            Self::UncleanElection => "unclean-election",
+            Self::LastKnownLeader => "last-known-leader",
+            Self::LastInSyncReplica => "last-in-sync-replica",
+            Self::StorageFaults => "storage-faults",
+        }
+    }
+}
+
 /// An acknowledged value that is gone, and why the contract allows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PermittedLoss {
@@ -30,10 +71,12 @@ pub struct PermittedLoss {
     pub value: Value,
     /// Where it was acknowledged.
     pub tp: TopicPartition,
-    /// At which offset.
+    /// At which offset; [`Offset::NONE`] if its writer was not told.
     pub offset: Offset,
-    /// The nodes that lost it, and to what.
-    pub reason: String,
+    /// Why.
+    pub reason: Reason,
+    /// Who lost it, when and to what, in words.
+    pub detail: String,
 }
 
 /// Neighbouring offsets of a partition, from the first to the last.
@@ -88,16 +131,20 @@ pub struct Findings {
     pub delivered: BTreeMap<String, Delivered>,
     /// What was read of records with the headers of dead letters.
     pub letters: Vec<Letter>,
+    /// Offsets that readers were not given because the log start had passed them.
+    pub skipped: u64,
+    /// Where each partition's log starts after healing.
+    pub log_starts: BTreeMap<TopicPartition, Offset>,
 }
 
 impl Findings {
     /// Adds what became of a partition's records in each group that reads it.
-    pub(super) fn account(&mut self, audit: &Audit, groups: &Groups, promises: &Promises) {
+    pub(super) fn account(&mut self, audit: &Audit, sure: Offset, groups: &Groups, applications: &[Application]) {
         self.letters.extend(audit.letters.iter().cloned());
-        for app in promises.applications.iter().filter(|app| app.topics.iter().any(|t| **t == *audit.tp.topic)) {
+        for app in applications.iter().filter(|app| app.topics.iter().any(|t| **t == *audit.tp.topic)) {
             let Some(account) = groups.account(&app.group) else { continue };
             let delivered = self.delivered.entry(app.group.clone()).or_default();
-            delivered.skipped.extend(account.skipped(audit));
+            delivered.skipped.extend(account.skipped(audit, sure));
             delivered.repeated.extend(account.repeated(&audit.tp));
         }
     }

@@ -34,6 +34,8 @@ pub struct LogStore {
     segments: Vec<Arc<Segment>>,
     shared: Arc<Shared>,
     end: Offset,
+    /// The end at the last sync, or where a truncation has cut since.
+    flushed: Offset,
     /// Segments from this index on may hold bytes that are not on the device.
     unsynced: usize,
     /// Files came or went since the directory was synced.
@@ -57,7 +59,8 @@ impl LogStore {
         let unsynced = segments.len() - 1;
         let shared = Arc::new(Shared::new(segments.clone()));
         let (doomed, before_cut) = (Vec::new(), None);
-        Self { disk, dir, config, segments, shared, end, unsynced, dir_changed: false, doomed, before_cut }
+        let (flushed, dir_changed) = (end, false);
+        Self { disk, dir, config, segments, shared, end, flushed, unsynced, dir_changed, doomed, before_cut }
     }
     /// A reader of this log.
     #[must_use]
@@ -79,7 +82,13 @@ impl LogStore {
         self.segments.last().expect("a log has a segment")
     }
 
-    /// Appends whole, stamped batches; rolls where a segment is full. Returns the new end.
+    /// The offset below which everything was made durable by a sync.
+    #[must_use]
+    pub fn flushed(&self) -> Offset {
+        self.flushed
+    }
+    /// Appends whole, stamped batches; rolls where a segment is full. Returns the new end. With as many records off the
+    /// device as `flush.messages` says the append is not over before they are on it (`UnifiedLog.append`).
     ///
     /// # Errors
     /// Those of the disk; `InvalidInput` if `bytes` are not whole batches that continue the log.
@@ -107,6 +116,9 @@ impl LogStore {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "an append ends inside a batch"));
         }
         self.append_run(&bytes[run], &mut infos).await?;
+        if (self.end.0 - self.flushed().0).cast_unsigned() >= self.config.flush_messages {
+            self.sync().await?;
+        }
         Ok(self.end)
     }
 
@@ -199,6 +211,7 @@ impl LogStore {
         active.truncate(to, &self.config).await?;
         active.file.sync().await?;
         self.end = active.with(|p| p.next());
+        self.flushed = self.flushed.min(self.end);
         self.unsynced = self.unsynced.min(self.segments.len() - 1);
         Ok(())
     }
@@ -216,14 +229,15 @@ impl LogStore {
     }
 
     async fn start_anew(&mut self, start: Offset) -> io::Result<()> {
+        // From the end, each gone for good before the next one goes: if the oldest went first, what is left after a power
+        // cut would pass for a log that starts later. And none may come back beside a new one of the same name.
         for segment in self.segments.iter().rev() {
             self.delete_files(segment.base).await?;
+            self.disk.sync_dir(&self.dir).await?;
         }
-        // The old files are gone for good before one of the same name may come.
-        self.disk.sync_dir(&self.dir).await?;
         self.segments = vec![Arc::new(Segment::create(&self.disk, &self.dir, start).await?)];
         self.publish();
-        (self.end, self.unsynced) = (start, 0);
+        (self.end, self.flushed, self.unsynced) = (start, start, 0);
         self.sync_dir().await
     }
 
@@ -350,6 +364,7 @@ impl LogStore {
         if self.dir_changed {
             self.sync_dir().await?;
         }
+        self.flushed = self.end;
         Ok(self.end)
     }
 

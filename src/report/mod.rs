@@ -8,6 +8,7 @@ pub mod files;
 pub mod group_expectations;
 mod group_text;
 pub mod groups;
+pub mod table;
 pub mod text;
 pub mod verdict;
 

@@ -22,6 +22,7 @@ mod validate_expect;
 mod validate_faults;
 mod validate_groups;
 mod validate_lives;
+mod validate_operations;
 
 #[cfg(test)]
 mod tests;

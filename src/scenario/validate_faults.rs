@@ -4,7 +4,7 @@ use super::apis;
 use super::model::{Action, After, ClientName, Fault, Member, Milestone, Role, Target, When};
 use super::units::Millis;
 use super::validate::Check;
-use super::{validate_groups, validate_lives};
+use super::{validate_groups, validate_lives, validate_operations};
 use crate::base::nearest::hint;
 
 pub(super) fn faults(check: &mut Check<'_>) {
@@ -116,6 +116,21 @@ fn client(check: &mut Check<'_>, path: &str, name: &ClientName) {
     }
 }
 
+/// Whether the processes of this name do such a thing.
+fn plays(check: &Check<'_>, name: &ClientName, wanted: fn(&Role) -> bool) -> bool {
+    check.scenario.clients.iter().any(|client| client.name == name.group && wanted(&client.role))
+}
+
+/// Complains if processes of this name do not exist, or are members of no group.
+pub(super) fn member(check: &mut Check<'_>, path: &str, name: &ClientName) {
+    let place = format!("{path}.client");
+    client(check, &place, name);
+    let known = plays(check, name, |_| true);
+    if known && !plays(check, name, |role| matches!(role, Role::Group(_))) {
+        check.complain(&place, format!("{place}: only clients that are members of a group join and leave"));
+    }
+}
+
 /// Faults of what only a broker has.
 fn whom(check: &mut Check<'_>, path: &str, action: &Action, target: &Target) {
     let brokers_only = matches!(
@@ -131,18 +146,12 @@ fn whom(check: &mut Check<'_>, path: &str, action: &Action, target: &Target) {
     if brokers_only && matches!(target, Target::Client(_)) {
         check.complain(path, format!("{path}: clients have no disk; only brokers can be hit"));
     }
-    let plays = |check: &Check<'_>, wanted: fn(&Role) -> bool| {
-        let Target::Client(name) = target else { return false };
-        check.scenario.clients.iter().any(|client| client.name == name.group && wanted(&client.role))
+    let writes = |target: &Target| match target {
+        Target::Client(name) => plays(check, name, |role| matches!(role, Role::Producer(_))),
+        _ => false,
     };
-    match action {
-        Action::Poison(_) if !plays(check, |role| matches!(role, Role::Producer(_))) => {
-            check.complain(path, format!("{path}: only clients that are producers write records"));
-        }
-        Action::Join(_) | Action::Leave(_) if !plays(check, |role| matches!(role, Role::Group(_))) => {
-            check.complain(path, format!("{path}: only clients that are members of a group join and leave"));
-        }
-        _ => {}
+    if matches!(action, Action::Poison(_)) && !writes(target) {
+        check.complain(path, format!("{path}: only clients that are producers write records"));
     }
 }
 
@@ -175,6 +184,7 @@ fn what(check: &mut Check<'_>, path: &str, action: &Action) {
             }
             check.shape_of(topic, path);
         }
+        action if action.is_operation() => validate_operations::operation(check, path, action),
         _ => {}
     }
 }

@@ -18,7 +18,7 @@ use crate::broker::node::NodeError;
 use crate::broker::probe::{Event, Observer, PartitionFacts, RaftRole};
 use crate::check::groups::{Account, Groups};
 use crate::check::verdict::Audit;
-use crate::check::{Court, Findings, Promises};
+use crate::check::{Court, Findings, Promises, WriterTraits};
 use crate::io::sim::World;
 use crate::scenario::Scenario;
 use crate::scenario::budget::Loss;
@@ -192,10 +192,11 @@ impl Witness {
         self.told.lock().open.len()
     }
     /// A writing process begins a life: a new number, because its values begin anew.
-    pub fn writer_begins(&self, name: &str) -> u32 {
+    pub fn writer_begins(&self, name: &str, traits: WriterTraits) -> u32 {
         let mut told = self.told.lock();
         let number = told.next_writer;
         told.next_writer += 1;
+        told.court.writer_begins(number, traits);
         told.writers.insert(name.to_owned(), number);
         number
     }
@@ -218,6 +219,16 @@ impl Witness {
         let told = self.told.lock();
         let holds = |p: &crate::check::ground::Partition| p.latest().is_some_and(|f| f.replicas.contains(&broker));
         told.court.ground().partitions().filter(|(_, p)| holds(p)).map(|(tp, _)| tp.clone()).collect()
+    }
+    /// The partitions of these topics, by committed metadata.
+    #[must_use]
+    pub fn partitions_of(&self, topics: &[&str]) -> Vec<TopicPartition> {
+        let told = self.told.lock();
+        told.court.ground().partitions().map(|(tp, _)| tp).filter(|tp| topics.contains(&&*tp.topic)).cloned().collect()
+    }
+    /// Somebody asks for another value of a topic's setting, or of all brokers'; `done` once it is known to hold.
+    pub fn configured(&self, topic: Option<&str>, key: &str, value: &str, done: bool) {
+        self.told.lock().court.configured(topic, key, value, done);
     }
     /// A fault, by its index, waits for something from now on.
     pub fn wait_for(&self, fault: usize, after: After) {
@@ -328,7 +339,7 @@ impl Told {
     fn lags(&self, topics: &BTreeMap<String, Vec<TopicPartition>>) -> Vec<(String, u64)> {
         let (ground, groups) = (self.court.ground(), self.court.groups());
         let behind = |account: Option<&Account>, tp: &TopicPartition| {
-            let end = ground.partition(tp).map_or(Offset::ZERO, |p| p.exposed_hw);
+            let end = ground.partition(tp).map_or(Offset::ZERO, |p| p.true_hw);
             let next = account.map_or(Offset::ZERO, |account| account.next(tp));
             u64::try_from(end - next).unwrap_or(0)
         };
@@ -337,6 +348,13 @@ impl Told {
             (group.clone(), tps.iter().map(|tp| behind(account, tp)).sum())
         };
         topics.iter().map(of).collect()
+    }
+    /// Elections that gave up what was committed are told: oracles begin anew there.
+    fn tell_restarts(&mut self, at_ns: u64) {
+        for (tp, restart) in self.court.take_restarts() {
+            let text = format!("{tp} begins anew at offset {}: {}", restart.kept, restart.detail);
+            self.timeline.note(at_ns, text);
+        }
     }
     fn quorum(&mut self, node: BrokerId, event: &Event) {
         match event {
@@ -377,6 +395,7 @@ impl Observer for Witness {
         let at = self.now_ns();
         let mut told = self.told.lock();
         told.court.observe(at, node, &event);
+        told.tell_restarts(at);
         told.quorum(node, &event);
         let mut come = false;
         for happening in told.timeline.observe(at, node, &event) {

@@ -407,10 +407,11 @@ impl Partition {
     }
     fn complete(&self, open: &mut Open, ctx: &Ctx, completion: Completion) {
         match completion {
-            Completion::Appended { generation, end } => {
+            Completion::Appended { generation, end, flushed } => {
                 if generation == open.core.log().generation() {
                     self.tell_appended(open, end);
                     open.core.appended(ctx, generation, end, &mut open.out);
+                    open.core.synced(generation, flushed);
                 }
             }
             Completion::Synced { generation, end } => open.core.synced(generation, end),

@@ -40,8 +40,9 @@ pub enum Op {
 /// What became true on the disk.
 #[derive(Clone, Debug)]
 pub enum Completion {
-    /// Everything below `end` is in the page cache: feed `LogState::appended`.
-    Appended { generation: u64, end: Offset },
+    /// Everything below `end` is in the page cache: feed `LogState::appended`. Everything below `flushed` is on the
+    /// device as well: feed `LogState::synced`.
+    Appended { generation: u64, end: Offset, flushed: Offset },
     /// Everything below `end` is on the device: feed `LogState::synced`.
     Synced { generation: u64, end: Offset },
     /// The log is complete and durable below `end`: it may be marked as cleanly shut down, or removed.

@@ -19,7 +19,7 @@ type Told = Arc<Mutex<Vec<String>>>;
 
 fn text(completion: &Completion) -> String {
     match completion {
-        Completion::Appended { generation, end } => format!("appended {generation}:{end}"),
+        Completion::Appended { generation, end, .. } => format!("appended {generation}:{end}"),
         Completion::Synced { generation, end } => format!("synced {generation}:{end}"),
         Completion::Closed { end } => format!("closed {end}"),
         Completion::Swapped { done } => format!("swapped {}", done.is_some()),

@@ -2,7 +2,7 @@
 
 use super::{BROKER, MAX, TOPIC, may, must, or, shape};
 use crate::scenario::model::EventName;
-use crate::scenario::shape::{Kind, Shape};
+use crate::scenario::shape::{ConfigScope, Kind, Shape};
 
 const WORDS: Kind = Kind::Choice(&["controller", "voter", "any-broker", "all-brokers"]);
 const WHO: Kind = Kind::OneOf(&[Kind::Object(&TARGET), WORDS]);
@@ -37,9 +37,14 @@ pub const ACTIONS: &[&str] = &[
     "clock-drift",
     "clock-step",
     "poison",
+    "create-topic",
+    "add-partitions",
+    "move-leader",
+    "elect-preferred",
+    "set-config",
+    "reassign",
     "join",
     "leave",
-    "create-topic",
 ];
 
 pub(super) static FAULT: Shape = Shape {
@@ -78,9 +83,26 @@ pub(super) static FAULT: Shape = Shape {
         may("clock-drift", Kind::Object(&CLOCK_DRIFT), "The clocks run too fast or too slow."),
         may("clock-step", Kind::Object(&CLOCK_STEP), "The wall clock jumps."),
         may("poison", Kind::Object(&POISON), "A producer writes records that nobody can process."),
-        may("join", WHO, "Members of a group that do not run yet start and join it."),
-        may("leave", WHO, "Members leave their group in good order and end."),
         may("create-topic", Kind::Object(&TOPIC), "An admin client creates a topic."),
+        may("add-partitions", Kind::Object(&ADD_PARTITIONS), "An admin client adds partitions to a topic."),
+        may("move-leader", Kind::Object(&MOVE_LEADER), "An admin client has another replica lead a partition."),
+        may(
+            "elect-preferred",
+            Kind::OneOf(&[Kind::Choice(&["all"]), Kind::Object(&PARTITION_ONLY)]),
+            "An admin client has preferred replicas elected, of one partition or of all.",
+        ),
+        may("set-config", Kind::Object(&SET_CONFIG), "An admin client changes dynamic configuration."),
+        may("reassign", Kind::Object(&REASSIGN), "An admin client moves a partition to other brokers."),
+        may(
+            "join",
+            Kind::Object(&COMER),
+            "A broker comes to the cluster, or members of a group start that did not run.",
+        ),
+        may(
+            "leave",
+            Kind::Object(&COMER),
+            "A broker that had joined is unregistered; members leave their group and end.",
+        ),
     ],
     exactly_one: &[&["at", "after"], ACTIONS],
 };
@@ -255,3 +277,47 @@ static CLOCK_STEP: Shape = shape(
     "A wall clock that jumps.",
     &[must("on", WHO, "Whose."), must("by", Kind::Shift, "How far; backward if negative.")],
 );
+
+static ADD_PARTITIONS: Shape = shape(
+    "more partitions",
+    "A topic that gets more partitions, wherever the controller puts them.",
+    &[must("topic", Kind::Name, "Which."), must("total", Kind::Integer(2, 10_000), "How many it has then.")],
+);
+
+static MOVE_LEADER: Shape = shape(
+    "move of a leader",
+    "A replica that becomes the preferred one of its partition, and is elected if it is in sync.",
+    &[must("partition", Kind::Partition, "Which partition."), must("to", BROKER, "The replica.")],
+);
+
+static PARTITION_ONLY: Shape =
+    shape("one partition", "One partition.", &[must("partition", Kind::Partition, "Which.")]);
+
+static SET_CONFIG: Shape = shape(
+    "dynamic configuration",
+    "Entries that a topic, a broker or all brokers (if neither is given) get while they run.",
+    &[
+        may("topic", Kind::Name, "A topic's."),
+        may("broker", BROKER, "A broker's."),
+        must("config", Kind::Config(ConfigScope::Dynamic), "The entries, under Kafka's keys."),
+    ],
+);
+
+static REASSIGN: Shape = shape(
+    "reassignment",
+    "A partition that moves to other brokers.",
+    &[
+        must("partition", Kind::Partition, "Which."),
+        must("replicas", Kind::List(&BROKER, 1, 100), "All replicas that it has then, preferred leader first."),
+    ],
+);
+
+static COMER: Shape = Shape {
+    name: "who joins or leaves",
+    doc: "Who joins or leaves; exactly one of broker and client.",
+    keys: &[
+        may("broker", BROKER, "A broker, which is no part of the cluster before it joins."),
+        may("client", Kind::Text, "Members of a group: all of a client by its NAME, or one of them by NAME#i."),
+    ],
+    exactly_one: &[&["broker", "client"]],
+};

@@ -3,7 +3,7 @@
 //! A capsule stores exactly this; serialising it gives a scenario file that reads back as the same value. What a field
 //! may hold is said in [`super::keys`]; here stands only what it means to the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +16,14 @@ mod expect_groups;
 mod faults;
 mod groups;
 pub(super) mod lenient;
+mod operations;
 mod target;
 mod when;
 
 pub use clients::{Acks, Assign, Client, Consumer, Producer, Role};
 pub use expect::{
-    Expect, ExpectedAvailability, ExpectedController, ExpectedFencing, ExpectedOutage, ExpectedRejoin, ExpectedState,
+    Expect, ExpectedAvailability, ExpectedController, ExpectedFencing, ExpectedLoad, ExpectedLogStart, ExpectedOutage,
+    ExpectedRejoin, ExpectedState,
 };
 pub use expect_groups::{
     ExpectedCommit, ExpectedGroup, ExpectedLag, ExpectedOwners, ExpectedThroughput, PartitionOffsets,
@@ -31,6 +33,7 @@ pub use faults::{
     Heal, Link, LossyLink, Misdirect, Pair, Poison, PoisonKind, SlowLink,
 };
 pub use groups::{Delivery, Effect, Group, OnPoison, Style};
+pub use operations::{AddPartitions, Comer, ElectPreferred, MoveLeader, PartitionOnly, Reassign, SetConfig};
 pub use target::{ClientName, Member, Target};
 pub use when::{After, EventName, Milestone, When};
 
@@ -67,6 +70,24 @@ pub struct Scenario {
     /// What the run must show.
     #[serde(default)]
     pub expect: Expect,
+}
+
+impl Scenario {
+    /// Brokers that are no part of the cluster until a `join` adds them. They do not vote: voters are static.
+    #[must_use]
+    pub fn joining(&self) -> BTreeSet<BrokerId> {
+        let join = |fault: &Fault| match &fault.action {
+            Action::Join(Comer::Broker(broker)) => Some(*broker),
+            _ => None,
+        };
+        self.faults.iter().filter_map(join).collect()
+    }
+    /// The brokers that vote in the metadata quorum.
+    #[must_use]
+    pub fn voters(&self) -> Vec<BrokerId> {
+        let joining = self.joining();
+        self.cluster.ids().filter(|id| !joining.contains(id)).collect()
+    }
 }
 
 /// The cluster under test; its brokers are numbered from 1.

@@ -3,6 +3,7 @@
 
 mod ending;
 mod network;
+mod operations;
 mod storage;
 mod target;
 
@@ -16,13 +17,10 @@ use target::{Node, Process};
 use super::plan;
 use super::witness::Witness;
 use crate::base::random::Stream;
-use crate::client::admin::Admin;
-use crate::client::config::AdminConfig;
 use crate::io::sim::HostId;
-use crate::io::task;
 use crate::scenario::Scenario;
 use crate::scenario::budget::Loss;
-use crate::scenario::model::{self, Action, ClientName, PoisonKind, Role, Target, Topic};
+use crate::scenario::model::{self, Action, ClientName, Comer, PoisonKind, Role, Target};
 use crate::world::cluster::Cluster;
 use crate::world::event;
 
@@ -62,17 +60,17 @@ impl<'a> Engine<'a> {
                 engine.wake(node);
                 Vec::new()
             }),
-            Action::Join(target) => {
-                self.join(target).await;
+            Action::Join(Comer::Client(name)) => {
+                self.join(name).await;
                 Vec::new()
             }
-            Action::Leave(target) => self.leave(target),
+            Action::Leave(Comer::Client(name)) => self.leave_group(name),
             Action::Poison(poison) => {
                 self.poison(poison);
                 Vec::new()
             }
-            Action::CreateTopic(topic) => {
-                self.create_topic(topic);
+            operation if operation.is_operation() => {
+                self.operate(operation).await;
                 Vec::new()
             }
             Action::DiskStall(_)
@@ -177,17 +175,17 @@ impl<'a> Engine<'a> {
         vec![Undo::Resume(node.clone())]
     }
     /// Starts members that do not run.
-    async fn join(&mut self, target: &Target) {
-        for node in self.resolve(target) {
+    async fn join(&mut self, members: &ClientName) {
+        for node in self.clients(members) {
             if !self.cluster.world().is_running(node.host) {
                 self.witness.note(format!("{node} joins its group"));
                 self.cluster.world().start(node.host).await;
             }
         }
     }
-    fn leave(&mut self, target: &Target) -> Vec<Undo> {
+    fn leave_group(&mut self, members: &ClientName) -> Vec<Undo> {
         let mut undo = Vec::new();
-        for node in self.resolve(target) {
+        for node in self.clients(members) {
             self.witness.note(format!("{node} leaves its group"));
             undo.extend(self.stop(&node));
         }
@@ -204,19 +202,6 @@ impl<'a> Engine<'a> {
             self.witness.note(format!("{node} writes {what}: {} ({which})", poison.count));
             self.cluster.tamper(name).order(poison.record, poison.count, kind);
         }
-    }
-    /// Sends the request off; the answer is told when it comes, and nothing waits for it.
-    fn create_topic(&self, topic: &Topic) {
-        self.witness.note(format!("an admin client asks for topic {}", topic.name));
-        let (bootstrap, name, topic) = (self.cluster.bootstrap(), topic.name.clone(), plan::topic(topic));
-        let told = self.witness.clone();
-        task::spawn("create-topic", async move {
-            let result = create(&bootstrap, topic).await;
-            told.note(match result {
-                Ok(()) => format!("topic {name} is created"),
-                Err(error) => format!("topic {name} could not be created: {error}"),
-            });
-        });
     }
 
     /// True if a client process of this name reads.
@@ -240,12 +225,4 @@ impl<'a> Engine<'a> {
             }
         }
     }
-}
-
-async fn create(bootstrap: &str, topic: crate::client::admin::NewTopic) -> Result<(), String> {
-    let mut config = AdminConfig::default();
-    config.set("bootstrap.servers", bootstrap).map_err(|e| e.to_string())?;
-    let mut admin = Admin::new(config).map_err(|e| e.to_string())?;
-    let results = admin.create_topics(&[topic]).await.map_err(|e| e.to_string())?;
-    results.into_iter().try_for_each(|result| result.map_err(|e| format!("{e:?}")))
 }

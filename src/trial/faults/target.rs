@@ -33,6 +33,10 @@ impl Engine<'_> {
     /// The nodes that a target means now; none if, say, the partition has no leader at this moment.
     pub(super) fn resolve(&mut self, target: &Target) -> Vec<Node> {
         match target {
+            Target::Broker(id) if self.cluster.is_absent(*id) => {
+                self.witness.note(format!("broker {id} is no part of the cluster at this moment"));
+                Vec::new()
+            }
             Target::Broker(id) => vec![self.broker(*id)],
             Target::Client(name) => self.clients(name),
             Target::Controller => self.witness.controller().map(|id| self.broker(id)).into_iter().collect(),
@@ -47,8 +51,8 @@ impl Engine<'_> {
                 let tp = plan::coordinating(self.scenario, group);
                 self.leader(&tp).map(|id| self.broker(id)).into_iter().collect()
             }
-            // Every broker is a voter as well, so far.
-            Target::Voter | Target::AnyBroker => self.one_of(self.cluster.brokers().collect()),
+            Target::Voter => self.one_of(self.scenario.voters()),
+            Target::AnyBroker => self.one_of(self.cluster.brokers().collect()),
             Target::AllBrokers => self.cluster.brokers().map(|id| self.broker(id)).collect(),
             Target::Region(name) => {
                 let members = self.scenario.cluster.regions.get(name);
@@ -72,7 +76,7 @@ impl Engine<'_> {
         let clients = self.cluster.clients().into_iter();
         brokers.chain(clients.map(|(name, host)| Node { host, what: Process::Client(name) })).collect()
     }
-    fn clients(&self, wanted: &ClientName) -> Vec<Node> {
+    pub(super) fn clients(&self, wanted: &ClientName) -> Vec<Node> {
         let all = self.cluster.clients().into_iter();
         let meant = all.filter(|(name, _)| {
             let name = ClientName::parse(name);
