@@ -13,7 +13,7 @@ use ktrial::client::producer::Record;
 use ktrial::client::{
     Admin, AdminConfig, Consumer, ConsumerConfig, NewTopic, OffsetAndMetadata, Producer, ProducerConfig, Rebalance,
 };
-use ktrial::io::sim::{self, HostId, World, WorldConfig};
+use ktrial::io::sim::{self, Digest, HostId, World, WorldConfig};
 use ktrial::io::task::{TaskSet, shutdown_requested};
 use ktrial::io::{clock, time};
 use ktrial::wire::api;
@@ -60,8 +60,8 @@ fn bootstrap() -> String {
     (1..=3).map(|id| format!("broker-{id}:9092")).collect::<Vec<_>>().join(",")
 }
 
-/// Plays a story in a cluster of three brokers that serves a topic to which somebody writes.
-pub fn play<F, Fut>(seed: u64, story: F)
+/// Plays a story in a cluster of three brokers that serves a topic to which somebody writes; returns the digest of the run.
+pub fn play<F, Fut>(seed: u64, story: F) -> Digest
 where
     F: FnOnce(Arc<Town>) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -87,6 +87,8 @@ where
         story(town).await;
     });
     run.outcome.expect("nothing panics");
+    assert_eq!(run.stats.left_behind, 0, "handles outlived their processes");
+    run.stats.digest
 }
 
 fn three_brokers() -> ClusterPlan {
@@ -425,6 +427,14 @@ impl Town {
         self.cluster.run_client("alone", 0, run).await;
         self.until("the program has ended", |_| told.lock().is_some()).await;
         told.lock().clone().expect("just seen")
+    }
+    /// How long a member owned nothing between what it was told to give up first and what it was given last, in seconds.
+    pub fn stopped(&self, name: &str, since: usize) -> f64 {
+        let at = |r: &Rebalance| r.stamp().mono_ns as f64 / 1e9;
+        let told = self.rebalances(name, since);
+        let given_up = told.iter().find(|r| matches!(r, Rebalance::Revoked(..))).map(at);
+        let given = told.iter().rev().find(|r| matches!(r, Rebalance::Assigned(..))).map(at);
+        given.expect("it was given something") - given_up.expect("it gave something up")
     }
     /// Asks the brokers who coordinates the group.
     pub async fn coordinator(&self) -> BrokerId {

@@ -90,6 +90,21 @@ fn a_member_outlives_its_coordinator_without_joining_anew() {
 }
 
 #[test]
+fn what_a_silent_coordinator_was_asked_is_asked_again_once_the_silence_is_noticed() {
+    let mut world = stable(1, "range");
+    world.silent = true;
+    world.commit(0, 7);
+    world.run_ms(5_000);
+    // Another broker takes over, where the members' sessions begin anew.
+    world.move_coordinator();
+    world.silent = false;
+    assert!(world.members[0].outcomes.is_empty());
+    world.run_ms(6_000);
+    assert_eq!(world.members[0].outcomes.last().map(|(_, r)| r.clone()), Some(Ok(())));
+    assert!(world.members[0].core.is_member());
+}
+
+#[test]
 fn a_static_leader_that_comes_back_changes_nothing_and_still_watches_the_topics() {
     let mut world = World::new(2, 2, "range", 1);
     (0..2).for_each(|who| world.start(who));
