@@ -1,10 +1,10 @@
 //! DENSE: offsets of a partition are dense and strictly increasing, and no value of an idempotent producer stands at
 //! two offsets (KIP-98; Jepsen's duplicate). How readers poll is POLL's affair.
 //!
-//! No stricter: what lies below a log start that some replica has told may be gone (retention, DeleteRecords); control
-//! records take offsets that no reader sees, so gaps are only judged where no transaction ever wrote, which is everywhere
-//! as yet; a dead letter is a copy that an application may write twice. Only an idempotent producer promises that a retry
-//! is not appended twice.
+//! No stricter: what lies below a log start that some replica has told may be gone (retention, DeleteRecords), and so may
+//! what lies below a cleaner's mark (`LogCleaner`); control records take offsets that no reader sees, so gaps are only
+//! judged where no transaction ever wrote, which is everywhere as yet; a dead letter is a copy that an application may write
+//! twice. Only an idempotent producer promises that a retry is not appended twice.
 
 use std::collections::BTreeMap;
 

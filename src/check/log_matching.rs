@@ -2,8 +2,8 @@
 //! restricted to what is known to be committed; KIP-101, KIP-279).
 //!
 //! No stricter: above its own high watermark a replica may hold what was never committed until it truncates; what an
-//! election has given up (`ground::restart`) a replica may hold, and take for committed, until it has truncated to it.
-//! Compacted parts differ, because each replica cleans at its own time (`LogCleaner`).
+//! election has given up (`ground::restart`) a replica may hold, and take for committed, until it has truncated to it; and
+//! compacted parts differ, because each replica cleans at its own time (`LogCleaner`).
 
 use super::ground::{Ground, Partition, Replica};
 use super::verdict::Findings;

@@ -2,7 +2,8 @@
 //!
 //! No stricter: a reader that was positioned anew starts wherever it was told to, and so does a member of a group with
 //! every partition that it is assigned; what lies below a log start that some replica has told may be gone (retention,
-//! DeleteRecords: `auto.offset.reset` then sends a reader to the log start); control records take offsets that no reader
+//! DeleteRecords: `auto.offset.reset` then sends a reader to the log start), and so may what lies below a cleaner's mark
+//! (`LogCleaner`); control records take offsets that no reader
 //! sees, so gaps are only judged where no transaction ever wrote, which is everywhere as yet. For each election that gave up
 //! what was committed (`ground::restart`) a reader may step back once: to what was given up, when it validates its position
 //! (KIP-320), or to the log start, where `auto.offset.reset` sends it if it stands beyond the new end.
@@ -53,7 +54,8 @@ impl Poll {
                 format!("{tp}: reader {reader} was given offset {offset} where {next} had to come"),
             );
         }
-        out.skipped += (offset.0 - next.0).max(0).cast_unsigned();
+        let start = ground.partition(tp).map_or(Offset::ZERO, |p| p.log_start);
+        out.skipped += (start.min(offset).0 - next.0).max(0).cast_unsigned();
         place.next = offset.next();
     }
 }

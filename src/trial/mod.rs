@@ -16,6 +16,7 @@ mod members;
 mod plan;
 mod run;
 mod schedule;
+mod spread;
 mod timeline;
 mod triggers;
 mod witness;

@@ -11,11 +11,11 @@ use crate::check::{Promises, TopicPromises, WriterTraits};
 use crate::client::admin::NewTopic;
 use crate::client::config::{ConsumerConfig, ProducerConfig};
 use crate::scenario::Scenario;
-use crate::scenario::model::{Acks, Assign, ClientName, Config, Role, Topic};
+use crate::scenario::model::{Acks, Assign, ClientName, Config, Producer, Role, Strategy, Topic};
 use crate::world::cluster::{Cluster, ClusterPlan, Region};
 use crate::world::history::Promise;
 use crate::world::reader::ReaderPlan;
-use crate::world::writer::WriterPlan;
+use crate::world::writer::{self, WriterPlan};
 
 /// A scenario is validated before it runs, so a refused entry here is a mistake of ours.
 pub(super) fn must<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
@@ -135,6 +135,7 @@ pub(super) fn writers(scenario: &Scenario, cluster: &Cluster) -> Vec<(String, Wr
             let plan = WriterPlan {
                 writer: plans.len() as u32,
                 topic: p.topic.as_str().into(),
+                strategy: strategy(p),
                 partitions: find(scenario, &p.topic).partitions as i32,
                 rate: p.rate,
                 records: p.records,
@@ -147,6 +148,15 @@ pub(super) fn writers(scenario: &Scenario, cluster: &Cluster) -> Vec<(String, Wr
         }
     }
     plans
+}
+
+/// Which partition each record of a producer goes to.
+pub(super) fn strategy(producer: &Producer) -> writer::Strategy {
+    match producer.strategy {
+        Strategy::EachInTurn => writer::Strategy::EachInTurn,
+        Strategy::Sticky => writer::Strategy::Sticky,
+        Strategy::Keyed => writer::Strategy::Keyed { keys: producer.keys, hot_percent: producer.hot_key },
+    }
 }
 
 /// What a writer's settings promise of its retries.

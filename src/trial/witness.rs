@@ -45,6 +45,8 @@ struct Told {
     triggers: Triggers,
     /// The number of the current life of each client process, by its name.
     writers: BTreeMap<String, u32>,
+    /// The name of every writing process, by the number of each of its lives.
+    writer_names: BTreeMap<u32, String>,
     readers: BTreeMap<String, u32>,
     next_writer: u32,
     next_reader: u32,
@@ -83,6 +85,7 @@ impl Witness {
             open: BTreeMap::new(),
             triggers: Triggers::default(),
             writers: BTreeMap::new(),
+            writer_names: BTreeMap::new(),
             readers: BTreeMap::new(),
             next_writer: 0,
             next_reader: 0,
@@ -197,6 +200,7 @@ impl Witness {
         let number = told.next_writer;
         told.next_writer += 1;
         told.court.writer_begins(number, traits);
+        told.writer_names.insert(number, name.to_owned());
         told.writers.insert(name.to_owned(), number);
         number
     }
@@ -264,6 +268,11 @@ impl Witness {
     /// Looks at what the members of consumer groups have told.
     pub fn look_at_groups<R>(&self, look: impl FnOnce(&Groups) -> R) -> R {
         look(self.told.lock().court.groups())
+    }
+    /// The name of every writing process, by the number of each of its lives.
+    #[must_use]
+    pub fn writer_names(&self) -> BTreeMap<u32, String> {
+        self.told.lock().writer_names.clone()
     }
     /// Ends the hearing: findings, timeline and history.
     #[must_use]
