@@ -86,7 +86,7 @@ fn an_unknown_key_is_named_with_its_place_and_the_nearest_one() {
     );
     assert_eq!(
         spoiled("\"linger.ms\"", "\"linger\""),
-        "bad.json:22:100: clients[0].producer.config: unknown config key \"linger\"; the nearest is \"linger.ms\""
+        "bad.json:23:34: clients[0].producer.config: unknown config key \"linger\"; the nearest is \"linger.ms\""
     );
 }
 
