@@ -160,7 +160,7 @@ impl Driver {
             Ok(node) => {
                 let key = wire(&membership.cfg.group);
                 let request = FindCoordinatorRequest::default().with_key_type(GROUP).with_coordinator_keys(vec![key]);
-                membership.finding();
+                membership.finding(now);
                 if self.network.send(node, now, &request, Purpose::Find).is_err() {
                     membership.found(now, Err(ResponseError::UnsupportedVersion));
                 }

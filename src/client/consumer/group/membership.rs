@@ -28,6 +28,7 @@ use super::joining::Assigning;
 use super::offsets::Offsets;
 use super::types::{CommitError, GroupMetadata, OffsetAndMetadata, Stamp};
 use crate::base::random::Stream;
+use crate::base::time::NANOS_PER_MS;
 use crate::base::{BrokerId, Now, TopicPartition};
 use crate::client::config::{AssignorName, ConsumerConfig, exponential_backoff_ms};
 
@@ -99,12 +100,17 @@ pub(super) enum Ask {
 
 #[derive(Debug)]
 pub(super) enum Coordinator {
-    Unknown { asked: bool, not_before_ns: u64, failures: u32 },
+    /// `asked_ns`: when a broker was last asked, if its answer is still awaited.
+    Unknown {
+        asked_ns: Option<u64>,
+        not_before_ns: u64,
+        failures: u32,
+    },
     At(BrokerId),
 }
 
 impl Coordinator {
-    const UNKNOWN: Self = Self::Unknown { asked: false, not_before_ns: 0, failures: 0 };
+    const UNKNOWN: Self = Self::Unknown { asked_ns: None, not_before_ns: 0, failures: 0 };
 }
 
 /// See the module.
@@ -282,17 +288,22 @@ impl Membership {
         let searching = matches!(self.coordinator, Coordinator::Unknown { .. });
         searching && (joined || self.polling && !self.topics.is_empty() || self.offsets.is_waiting())
     }
-    /// When the coordinator is to be looked for; none if it need not be.
+    /// When the coordinator is to be looked for; none if it need not be. A member does not wait for an answer that may never come,
+    /// its session runs: it soon asks another broker (`HeartbeatThread` forgets the question after one pause and asks after the next).
     pub fn find_ns(&self) -> Option<u64> {
-        match self.coordinator {
-            Coordinator::Unknown { asked: false, not_before_ns, .. } if self.wants_coordinator() => Some(not_before_ns),
-            _ => None,
+        let Coordinator::Unknown { asked_ns, not_before_ns, .. } = self.coordinator else { return None };
+        let joined = matches!(self.state, State::Completing | State::Stable);
+        let pauses_ns = 2 * self.cfg.retry_backoff_ms.0 * NANOS_PER_MS;
+        match asked_ns {
+            _ if !self.wants_coordinator() => None,
+            None => Some(not_before_ns),
+            Some(at) => joined.then_some(at.saturating_add(pauses_ns)),
         }
     }
     /// A broker was asked where it is.
-    pub fn finding(&mut self) {
-        if let Coordinator::Unknown { asked, .. } = &mut self.coordinator {
-            *asked = true;
+    pub fn finding(&mut self, now: Now) {
+        if let Coordinator::Unknown { asked_ns, .. } = &mut self.coordinator {
+            *asked_ns = Some(now.mono_ns);
         }
     }
     /// When [`Self::tick`] or [`Self::next`] will have something to do that only time brings, in monotonic ns.
@@ -347,7 +358,7 @@ impl Membership {
             Err(error) => {
                 let not_before_ns = now.after_ms(self.backoff_ms(failures));
                 self.coordinator =
-                    Coordinator::Unknown { asked: false, not_before_ns, failures: failures.saturating_add(1) };
+                    Coordinator::Unknown { asked_ns: None, not_before_ns, failures: failures.saturating_add(1) };
                 if error.is_retriable() {
                     self.changed |= self.offsets.give_up_impatient(error);
                 } else {
@@ -372,7 +383,7 @@ impl Membership {
     pub fn coordinator_unavailable(&mut self, now: Now) {
         self.coordinator_lost("its connection is gone");
         let not_before_ns = now.after_ms(self.backoff_ms(0));
-        self.coordinator = Coordinator::Unknown { asked: false, not_before_ns, failures: 0 };
+        self.coordinator = Coordinator::Unknown { asked_ns: None, not_before_ns, failures: 0 };
     }
     /// Whose connection is to be closed, once.
     pub fn take_disconnect(&mut self) -> Option<BrokerId> {

@@ -105,6 +105,23 @@ fn what_a_silent_coordinator_was_asked_is_asked_again_once_the_silence_is_notice
 }
 
 #[test]
+fn a_member_soon_asks_another_broker_for_its_coordinator_if_one_is_silent() {
+    let mut world = stable(1, "range");
+    let (now, core) = (world.now(), &mut world.members[0].core);
+    core.coordinator_lost("test");
+    assert_eq!(core.find_ns(), Some(0));
+    core.finding(now);
+    assert_eq!(core.find_ns(), Some(now.after_ms(200)), "two retry backoffs later");
+    core.found(now, Ok(crate::base::BrokerId(1)));
+    assert_eq!(core.find_ns(), None);
+    // Who is no member has no session to lose.
+    core.reset(true, "test");
+    core.coordinator_lost("test");
+    core.finding(now);
+    assert_eq!(core.find_ns(), None);
+}
+
+#[test]
 fn a_static_leader_that_comes_back_changes_nothing_and_still_watches_the_topics() {
     let mut world = World::new(2, 2, "range", 1);
     (0..2).for_each(|who| world.start(who));

@@ -323,7 +323,7 @@ impl World {
         }
         let core = &mut self.members[who].core;
         if core.find_ns().is_some_and(|at| at <= now.mono_ns) {
-            core.finding();
+            core.finding(now);
             core.found(now, Ok(BrokerId(broker)));
         }
         core.saw_topics(&topics);
