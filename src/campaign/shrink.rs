@@ -216,6 +216,7 @@ fn weight(s: &Scenario) -> usize {
     let of = |role: &Role| match role {
         Role::Producer(p) => p.config.len() + p.rate as usize + p.count as usize,
         Role::Consumer(c) => c.config.len(),
+        Role::Group(g) => g.config.len() + g.count as usize,
     };
     let clients: usize = s.clients.iter().map(|c| 1 + of(&c.role)).sum();
     s.faults.len() * 4 + clients + partitions as usize + s.cluster.brokers as usize + s.cluster.config.len()
@@ -231,7 +232,7 @@ fn fewer_topics(s: &Scenario) -> Vec<Scenario> {
     each.map(|i| {
         edited(s, |s| {
             let topic = s.topics.remove(i);
-            s.clients.retain(|c| topic_of(&c.role) != topic.name);
+            s.clients.retain(|c| !c.role.topics().contains(&topic.name.as_str()));
         })
     })
     .collect()
@@ -308,16 +309,10 @@ fn less_config(s: &Scenario) -> Vec<Scenario> {
         all.push(edited(s, |s| match &mut s.clients[i].role {
             Role::Producer(p) => p.config.clear(),
             Role::Consumer(c) => c.config.clear(),
+            Role::Group(g) => g.config.clear(),
         }));
     }
     all
-}
-
-fn topic_of(role: &Role) -> &str {
-    match role {
-        Role::Producer(p) => &p.topic,
-        Role::Consumer(c) => &c.topic,
-    }
 }
 
 /// True if the action names the broker outright, wherever in it that may be.

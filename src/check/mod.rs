@@ -4,26 +4,36 @@
 //! broker would be judged by itself. [`Court`] hands every event to the shared [`ground`] truth first and then to
 //! each property.
 
+pub mod delivery;
 pub mod ground;
+pub mod groups;
 pub mod verdict;
 
 mod acked_durable;
+mod at_least_once;
+mod at_most_once;
 mod candidate_completeness;
 mod consistent_read;
 mod controller_state;
 mod dense;
+mod exactly_once;
 mod high_watermark;
 mod leader_completeness;
 mod log_matching;
 mod metadata_prefix;
 mod no_phantom;
+mod offs;
 mod order;
+mod own;
+mod poll;
 mod promises;
 mod quorum;
 mod raft_commit;
 mod raft_leader;
 mod strong_isr;
 
+#[cfg(test)]
+mod group_tests;
 #[cfg(test)]
 mod tests;
 
@@ -32,13 +42,16 @@ use std::collections::BTreeMap;
 use crate::base::{BrokerId, TopicPartition};
 use crate::broker::probe::Event;
 use crate::world::history::Op;
+pub use delivery::{Application, Delivery};
 use ground::{Ground, Restart};
+use groups::Groups;
 pub use promises::{Promises, TopicPromises};
 pub use verdict::{Findings, PermittedLoss, Reason, Violation};
 
 /// All oracles over one run.
 pub struct Court {
     ground: Ground,
+    groups: Groups,
     quorum: quorum::Quorum,
     findings: Findings,
     raft_leader: raft_leader::RaftLeader,
@@ -50,6 +63,8 @@ pub struct Court {
     consistent: consistent_read::ConsistentRead,
     dense: dense::Dense,
     order: order::Order,
+    poll: poll::Poll,
+    offsets: offs::Offs,
     phantom: no_phantom::NoPhantom,
     writers: Writers,
 }
@@ -71,6 +86,7 @@ impl Court {
     #[must_use]
     pub fn new(promises: Promises) -> Self {
         Self {
+            groups: Groups::default(),
             quorum: quorum::Quorum::new(&promises.voters),
             findings: Findings::default(),
             raft_leader: raft_leader::RaftLeader::default(),
@@ -80,8 +96,10 @@ impl Court {
             high_watermark: high_watermark::HighWatermark,
             acked: acked_durable::AckedDurable::default(),
             consistent: consistent_read::ConsistentRead::default(),
-            dense: dense::Dense::default(),
+            dense: dense::Dense,
             order: order::Order,
+            poll: poll::Poll::default(),
+            offsets: offs::Offs::default(),
             phantom: no_phantom::NoPhantom::default(),
             writers: Writers::new(),
             ground: Ground::new(promises),
@@ -112,7 +130,10 @@ impl Court {
         self.phantom.client(op, &mut self.findings);
         self.acked.client(op, &self.ground, &mut self.findings);
         self.consistent.client(op, &self.ground, &mut self.findings);
-        self.dense.client(op, &self.ground, &mut self.findings);
+        self.poll.client(op, &self.ground, &mut self.findings);
+        self.groups.client(op);
+        own::check(op, &self.groups, &mut self.findings);
+        self.offsets.client(op, &self.groups, &self.ground, &mut self.findings);
     }
     /// A node's process ended; with `storage_fault`, its unsynced data may be gone too (a power cut).
     pub fn node_down(&mut self, node: BrokerId, storage_fault: bool) {
@@ -138,6 +159,13 @@ impl Court {
         self.dense.audit(audit, &self.ground, &self.writers, &mut self.findings);
         self.order.audit(audit, &self.writers, &mut self.findings);
         self.phantom.audit(audit, &mut self.findings);
+        let applications = &self.ground.promises().applications;
+        let restarts = self.ground.partition(&audit.tp).into_iter().flat_map(|p| &p.restarts);
+        let sure = restarts.map(|restart| restart.kept).min().unwrap_or(audit.end);
+        at_least_once::audit(audit, sure, &self.groups, applications, &mut self.findings);
+        at_most_once::audit(audit, &self.groups, applications, &mut self.findings);
+        exactly_once::audit(audit, sure, &self.groups, applications, &mut self.findings);
+        self.findings.account(audit, sure, &self.groups, applications);
     }
     /// A writer begins, with these settings.
     pub fn writer_begins(&mut self, writer: u32, traits: WriterTraits) {
@@ -160,6 +188,11 @@ impl Court {
     #[must_use]
     pub fn ground(&self) -> &Ground {
         &self.ground
+    }
+    /// What members of consumer groups have told so far.
+    #[must_use]
+    pub fn groups(&self) -> &Groups {
+        &self.groups
     }
     /// Ends the trial.
     #[must_use]

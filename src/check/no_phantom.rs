@@ -1,13 +1,15 @@
 //! NO-PHANTOM: every value read was sent to that partition, and a definitely failed value is never read.
 //!
-//! No stricter: only a failure in which no attempt can have been appended is definite; NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+//! No stricter: an application may copy what it read to a dead-letter topic; only a failure in which no attempt can have been appended is definite; NOT_ENOUGH_REPLICAS_AFTER_APPEND,
 //! timeouts and lost connections leave the outcome unknown (a timeout is "unknown", never "failed").
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::verdict::{Audit, Findings};
 use crate::base::{Offset, TopicPartition};
 use crate::world::history::{Op, SOMEWHERE, Value};
+use crate::world::member::MemberOp;
 
 struct Sent {
     tp: TopicPartition,
@@ -25,6 +27,8 @@ impl Sent {
 #[derive(Default)]
 pub(super) struct NoPhantom {
     sent: BTreeMap<Value, Sent>,
+    /// Copies that an application writes to a dead-letter topic.
+    letters: BTreeSet<(Arc<str>, Value)>,
 }
 
 impl NoPhantom {
@@ -45,6 +49,9 @@ impl NoPhantom {
                     );
                 }
             }
+            Op::Member { what: MemberOp::DeadLetter { value: Some(value), topic }, .. } => {
+                self.letters.insert((topic.clone(), *value));
+            }
             Op::Read { tp, offset, value, .. } => self.read(tp, *offset, *value, out),
             _ => {}
         }
@@ -57,6 +64,7 @@ impl NoPhantom {
     fn read(&mut self, tp: &TopicPartition, offset: Offset, value: Option<Value>, out: &mut Findings) {
         let problem = match value {
             None => Some("bytes that nobody wrote".to_owned()),
+            Some(value) if self.letters.contains(&(tp.topic.clone(), value)) => None,
             Some(value) => match self.sent.get_mut(&value) {
                 None => Some(format!("{value}, which nobody sent")),
                 Some(sent) if !sent.meant(tp) => Some(format!("{value}, which was sent to {}", sent.tp)),

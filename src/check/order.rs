@@ -2,7 +2,8 @@
 //! nonmonotonic-send).
 //!
 //! No stricter: values that failed leave gaps; only the order of what is there counts. Without idempotence and with more
-//! than one request in flight a retry may be overtaken (Kafka's `max.in.flight.requests.per.connection`).
+//! than one request in flight a retry may be overtaken (Kafka's `max.in.flight.requests.per.connection`). Dead letters are
+//! copies in the order in which they were met.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ impl Order {
     pub(super) fn audit(&mut self, audit: &Audit, writers: &Writers, out: &mut Findings) {
         let mut last: BTreeMap<u32, (u64, Offset)> = BTreeMap::new();
         for (offset, value) in &audit.records {
-            let Some(value) = value else { continue };
+            let Some(value) = value.as_ref().filter(|_| !audit.is_letter(*offset)) else { continue };
             if writers.get(&value.writer).is_some_and(|traits| !traits.ordered) {
                 continue;
             }

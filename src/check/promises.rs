@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::delivery::Application;
 use super::ground::Rules;
 use crate::base::BrokerId;
 
@@ -28,6 +29,8 @@ pub struct Promises {
     pub elr: bool,
     /// Voters of the metadata quorum.
     pub voters: Vec<BrokerId>,
+    /// Applications that are members of consumer groups.
+    pub applications: Vec<Application>,
 }
 
 impl Promises {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::delivery::Application;
+use super::groups::Groups;
 use crate::base::{BrokerId, Offset, TopicPartition};
 use crate::world::history::Value;
 
@@ -77,6 +79,39 @@ pub struct PermittedLoss {
     pub detail: String,
 }
 
+/// Neighbouring offsets of a partition, from the first to the last.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    /// Where.
+    pub tp: TopicPartition,
+    /// The first.
+    pub first: Offset,
+    /// The last.
+    pub last: Offset,
+}
+
+/// What became of the records of one group, by what was read back after healing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Committed past and never processed.
+    pub skipped: Vec<Span>,
+    /// Processed more than once.
+    pub repeated: Vec<Span>,
+}
+
+/// A record of a dead-letter topic, as it was read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Where it stands, and at which offset.
+    pub at: (TopicPartition, Offset),
+    /// Its header `error`.
+    pub error: Option<String>,
+    /// Its header `original_topic`.
+    pub topic: Option<String>,
+    /// Its header `original_offset`.
+    pub offset: Option<String>,
+}
+
 /// Everything that was found in one run.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
@@ -92,6 +127,10 @@ pub struct Findings {
     pub lost: usize,
     /// Values that stand at more than one offset.
     pub duplicated: usize,
+    /// What became of the records of each group, by its id.
+    pub delivered: BTreeMap<String, Delivered>,
+    /// What was read of records with the headers of dead letters.
+    pub letters: Vec<Letter>,
     /// Offsets that readers were not given because the log start had passed them.
     pub skipped: u64,
     /// Where each partition's log starts after healing.
@@ -99,12 +138,30 @@ pub struct Findings {
 }
 
 impl Findings {
+    /// Adds what became of a partition's records in each group that reads it.
+    pub(super) fn account(&mut self, audit: &Audit, sure: Offset, groups: &Groups, applications: &[Application]) {
+        self.letters.extend(audit.letters.iter().cloned());
+        for app in applications.iter().filter(|app| app.topics.iter().any(|t| **t == *audit.tp.topic)) {
+            let Some(account) = groups.account(&app.group) else { continue };
+            let delivered = self.delivered.entry(app.group.clone()).or_default();
+            delivered.skipped.extend(account.skipped(audit, sure));
+            delivered.repeated.extend(account.repeated(&audit.tp));
+        }
+    }
     /// Records a violation.
     pub fn report(&mut self, property: &'static str, jepsen: Option<&'static str>, evidence: String) {
         self.total += 1;
         if self.violations.iter().filter(|v| v.property == property).count() < KEPT_PER_PROPERTY {
             self.violations.push(Violation { property, jepsen, evidence, at_ns: self.at_ns });
         }
+    }
+}
+
+impl Audit {
+    /// True if the record at this offset is a dead letter: a copy, which an application may write again and in any order.
+    #[must_use]
+    pub fn is_letter(&self, offset: Offset) -> bool {
+        self.letters.iter().any(|letter| letter.at.1 == offset)
     }
 }
 
@@ -121,4 +178,6 @@ pub struct Audit {
     pub leader: BrokerId,
     /// The records in the order in which they came.
     pub records: Vec<(Offset, Option<Value>)>,
+    /// Those of them that bear the headers of a dead letter.
+    pub letters: Vec<Letter>,
 }

@@ -1,5 +1,8 @@
 //! Holds a run against what its scenario expects: every expectation with what was measured for it.
 
+use std::collections::BTreeMap;
+
+use super::group_expectations;
 use super::verdict::{Expectation, OutageRecord, Outcome, Spread, Verdict};
 use crate::base::{BrokerId, TopicPartition};
 use crate::scenario::Scenario;
@@ -15,6 +18,8 @@ pub struct Course {
     pub controllers: Vec<(u64, Option<BrokerId>)>,
     /// Who was fenced when, in simulated milliseconds.
     pub fenced: Vec<(u64, BrokerId)>,
+    /// How far each consumer group was behind, in simulated milliseconds and records.
+    pub lags: BTreeMap<String, Vec<(u64, u64)>>,
 }
 
 /// A partition's committed state from a moment on.
@@ -48,7 +53,7 @@ struct Judge<'a> {
     verdict: &'a Verdict,
 }
 
-fn expectation(text: String, met: bool, measured: impl Into<String>) -> Expectation {
+pub(super) fn expectation(text: String, met: bool, measured: impl Into<String>) -> Expectation {
     Expectation { text, met, measured: measured.into() }
 }
 
@@ -77,6 +82,7 @@ impl Judge<'_> {
         out.extend(self.controllers());
         out.extend(self.counts());
         out.extend(self.brokers());
+        out.extend(group_expectations::judge(&self.expect.groups, &self.verdict.groups));
         out.extend(self.loads());
         out.extend(self.spreads());
         out
@@ -363,6 +369,7 @@ mod tests {
             partitions: vec![state(0, 2, &[1, 2, 3]), state(18_300, 3, &[1, 3]), state(45_000, 3, &[1, 2, 3])],
             controllers: vec![(0, Some(BrokerId(1))), (12_000, None), (13_000, Some(BrokerId(3)))],
             fenced: vec![(18_300, BrokerId(2))],
+            lags: BTreeMap::new(),
         };
         let mut verdict = Verdict::new("t", 1);
         verdict.permitted_loss = 2;

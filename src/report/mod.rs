@@ -5,6 +5,9 @@
 pub mod availability;
 pub mod expectations;
 pub mod files;
+pub mod group_expectations;
+mod group_text;
+pub mod groups;
 pub mod table;
 pub mod text;
 pub mod verdict;

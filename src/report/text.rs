@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::group_text;
 use super::verdict::{Event, OutageRecord, Outcome, Verdict};
 
 /// The widest line.
@@ -29,6 +30,7 @@ pub fn render(verdict: &Verdict, style: &Style) -> String {
     headline(&mut out, verdict);
     events(&mut out, verdict, style.verbose);
     partitions(&mut out, verdict);
+    group_text::groups(&mut out, verdict);
     permitted(&mut out, verdict);
     spreads(&mut out, verdict);
     failures(&mut out, verdict, style.verbose);
@@ -72,14 +74,14 @@ pub fn word(outcome: Outcome) -> &'static str {
     }
 }
 
-struct Page {
-    text: String,
+pub(super) struct Page {
+    pub(super) text: String,
     colour: bool,
 }
 
 impl Page {
     /// Writes `text` behind `lead`; what does not fit goes on the next lines, as far in as `lead` is long.
-    fn hang(&mut self, lead: &str, text: &str) {
+    pub(super) fn hang(&mut self, lead: &str, text: &str) {
         let indent = lead.chars().count();
         let room = COLUMNS - indent;
         let mut lead = lead.to_owned();

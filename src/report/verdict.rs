@@ -95,6 +95,9 @@ pub struct Verdict {
     pub violations: Vec<Violation>,
     /// When clients could not write.
     pub outages: Vec<OutageRecord>,
+    /// What consumer groups went through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupRecord>,
     /// What happened, in the order of time.
     pub events: Vec<Event>,
     /// What the scenario expected.
@@ -135,6 +138,7 @@ impl Verdict {
             digest: String::new(),
             violations: Vec::new(),
             outages: Vec::new(),
+            groups: Vec::new(),
             events: Vec::new(),
             expectations: Vec::new(),
             marks: BTreeMap::new(),
@@ -234,12 +238,101 @@ pub struct OutageRecord {
     pub waited_for: Option<String>,
 }
 
+/// What one consumer group went through in the chaos phase; what became of its records is counted to the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupRecord {
+    /// Its id.
+    pub id: String,
+    /// Records processed, repetitions included.
+    pub processed: u64,
+    /// Committed past and never processed.
+    pub skipped: Vec<SpanRecord>,
+    /// Processed more than once.
+    pub repeated: Vec<SpanRecord>,
+    /// Passed over because they cannot be processed.
+    pub passed_over: Vec<SpanRecord>,
+    /// Read back from the dead-letter topic.
+    pub dead_letters: Vec<LetterRecord>,
+    /// How often a process died of a record.
+    pub crashes: u64,
+    /// How often a member was expelled.
+    pub expelled: u64,
+    /// Effects that records had on the store.
+    pub effects: u64,
+    /// Repetitions that had no effect.
+    pub suppressed: u64,
+    /// Every rebalance that was completed.
+    pub rebalances: Vec<RebalanceRecord>,
+    /// Records processed in each 10 s.
+    pub throughput: Vec<u64>,
+    /// How many records the group was behind, each with its moment in simulated milliseconds.
+    pub lag: Vec<(u64, u64)>,
+    /// Who owned partitions, from each moment on at which that changed.
+    pub owners: Vec<Ownership>,
+    /// What is committed at the end, by partition.
+    pub committed: BTreeMap<String, i64>,
+}
+
+/// Neighbouring offsets of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpanRecord {
+    /// The partition's name.
+    pub partition: String,
+    /// The first offset.
+    pub first: i64,
+    /// The last one.
+    pub last: i64,
+}
+
+/// A record of a dead-letter topic with its headers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetterRecord {
+    /// The partition from which it was taken.
+    pub from: String,
+    /// Where it stands.
+    pub partition: String,
+    /// At which offset.
+    pub offset: i64,
+    /// The header `error`; empty if it is missing.
+    pub error: String,
+    /// The header `original_topic`.
+    pub original_topic: String,
+    /// The header `original_offset`.
+    pub original_offset: i64,
+}
+
+/// One rebalance of a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebalanceRecord {
+    /// When the last member had its partitions, in simulated milliseconds.
+    pub at_ms: u64,
+    /// The generation that it made.
+    pub generation: i32,
+    /// How long each member that had owned partitions owned none, in milliseconds.
+    pub stopped_ms: BTreeMap<String, u64>,
+    /// How long each partition that somebody was given had had no owner, in milliseconds.
+    pub unowned_ms: BTreeMap<String, u64>,
+}
+
+/// Who owned partitions from a moment on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ownership {
+    /// From when, in simulated milliseconds.
+    pub at_ms: u64,
+    /// Members that owned partitions.
+    pub busy: u32,
+    /// Members that owned none.
+    pub idle: u32,
+    /// Partitions with exactly one owner.
+    pub partitions: u32,
+}
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// When, in simulated milliseconds.
     pub at_ms: u64,
-    /// What sort: `fault`, `control`, `client`, `note`.
+    /// What sort: `fault`, `control`, `group`, `client`, `note`.
     pub kind: String,
     /// In words.
     pub text: String,

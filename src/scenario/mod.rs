@@ -20,6 +20,7 @@ pub mod units;
 mod validate;
 mod validate_expect;
 mod validate_faults;
+mod validate_groups;
 mod validate_lives;
 mod validate_operations;
 

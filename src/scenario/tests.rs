@@ -42,13 +42,16 @@ fn the_scenario_with_every_key_really_has_every_key() {
 #[test]
 fn what_is_left_out_is_what_the_tables_say() {
     let short = r#"{"name": "short", "topics": [{"name": "T"}],
-        "clients": [{"name": "w", "producer": {"topic": "T"}}, {"name": "r", "consumer": {"topic": "T"}}]}"#;
+        "clients": [{"name": "w", "producer": {"topic": "T"}}, {"name": "r", "consumer": {"topic": "T"}},
+                    {"name": "g", "group": {"topics": ["T"]}}], "expect": {"groups": [{"id": "g"}]}}"#;
     let mut long: serde_json::Value = serde_json::from_str(short).unwrap();
     fill(&mut long, &keys::SCENARIO);
     fill(&mut long["cluster"], object("cluster"));
     fill(&mut long["expect"], object("expect"));
     fill(&mut long["clients"][0]["producer"], object("producer"));
     fill(&mut long["clients"][1]["consumer"], object("consumer"));
+    fill(&mut long["clients"][2]["group"], object("group"));
+    fill(&mut long["expect"]["groups"][0], object("expected group"));
     assert_eq!(long["duration"], "60s", "the tables fill something in");
     let long = parse("long.json", &long.to_string()).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(parse("short.json", short).unwrap(), long);
@@ -83,7 +86,7 @@ fn an_unknown_key_is_named_with_its_place_and_the_nearest_one() {
     );
     assert_eq!(
         spoiled("\"linger.ms\"", "\"linger\""),
-        "bad.json:22:19: clients[0].producer.config: unknown config key \"linger\"; the nearest is \"linger.ms\""
+        "bad.json:23:34: clients[0].producer.config: unknown config key \"linger\"; the nearest is \"linger.ms\""
     );
 }
 
@@ -111,7 +114,7 @@ fn a_value_of_the_wrong_type_or_out_of_bounds_is_named_with_what_belongs_there()
         (
             "{ \"leader-of\": \"UserEvents-1\" }",
             "{ }",
-            "faults[4].isolate: one of broker, client, leader-of, follower-of, isr-member-of, region is missing",
+            "faults[4].isolate: one of broker, client, leader-of, follower-of, isr-member-of, coordinator-of, region is missing",
         ),
         (
             "{ \"leader-of\": \"UserEvents-1\" }",
@@ -472,4 +475,66 @@ fn fill(value: &mut serde_json::Value, shape: &Shape) {
             map.entry(key.name).or_insert_with(|| serde_json::from_str(text).unwrap());
         }
     }
+}
+
+#[test]
+fn applications_that_cannot_work_are_refused() {
+    let complaint = |group: &str| {
+        let text = format!(
+            r#"{{"name": "n", "topics": [{{"name": "T"}}, {{"name": "D"}}], "clients": [
+            {{"name": "g", "group": {{"topics": ["T"]}}}}, {{"name": "a", "group": {{{group}}}}}]}}"#
+        );
+        match parse("bad.json", &text) {
+            Ok(_) => String::new(),
+            Err(e) => e.to_string().splitn(4, ':').nth(3).unwrap_or_default().trim_start().to_owned(),
+        }
+    };
+    for (group, wrong) in [
+        (r#""topics": ["T"], "processing": "10ms""#, ""),
+        (
+            r#""topics": ["T"], "procesing": "10ms""#,
+            "unknown key \"procesing\" in clients[1].group; did you mean \"processing\"?",
+        ),
+        (r#""topics": ["U"]"#, "clients[1].group.topics[0]: there is no topic \"U\"; did you mean \"D\"?"),
+        (r#""topics": ["T", "T"]"#, "clients[1].group.topics[1]: topic \"T\" is listed twice"),
+        (r#""topics": ["T"], "id": "g""#, "clients[1].group: there is a group \"g\" already"),
+        (r#""topics": ["T"], "start": 2"#, "clients[1].group.start: 2 of 1 processes cannot start"),
+        (
+            r#""topics": ["T"], "on-poison": "dead-letter""#,
+            "clients[1].group: on-poison dead-letter needs a dead-letter-topic",
+        ),
+        (
+            r#""topics": ["T"], "dead-letter-topic": "D""#,
+            "clients[1].group.dead-letter-topic: stands only beside on-poison dead-letter",
+        ),
+        (
+            r#""topics": ["T"], "on-poison": "dead-letter", "dead-letter-topic": "T""#,
+            "clients[1].group.dead-letter-topic: the group reads \"T\" itself",
+        ),
+        (
+            r#""topics": ["T"], "processing": ["20ms", "10ms"]"#,
+            "clients[1].group.processing: the lower bound 20ms is above the upper 10ms",
+        ),
+    ] {
+        assert_eq!(complaint(group), wrong, "{group}");
+    }
+}
+
+#[test]
+fn a_delivery_that_nobody_declares_is_the_one_of_the_style() {
+    let delivery = |group: &str| {
+        let text = format!(
+            r#"{{"name": "n", "topics": [{{"name": "T"}}], "clients": [{{"name": "g", "group": {{"topics": ["T"]{group}}}}}]}}"#
+        );
+        let scenario = parse("g.json", &text).unwrap_or_else(|e| panic!("{e}"));
+        let model::Role::Group(group) = &scenario.clients[0].role else { panic!("a group") };
+        group.delivery()
+    };
+    assert_eq!(delivery(""), model::Delivery::AtLeastOnce);
+    assert_eq!(delivery(r#", "style": "commit-then-process""#), model::Delivery::AtMostOnce);
+    assert_eq!(delivery(r#", "effect": "upsert""#), model::Delivery::ExactlyOnce);
+    assert_eq!(
+        delivery(r#", "style": "commit-then-process", "delivery": "at-least-once""#),
+        model::Delivery::AtLeastOnce
+    );
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::model::{Acks, Action, Assign, Client, Producer, Role, Scenario, Topic};
-use super::{validate_expect, validate_faults};
+use super::{validate_expect, validate_faults, validate_groups};
 use crate::base::nearest::hint;
 use crate::base::{BrokerId, TopicPartition};
 use crate::client::config::ProducerConfig;
@@ -223,6 +223,7 @@ impl Check<'_> {
                     }
                 }
             }
+            Role::Group(group) => validate_groups::group(self, client, group, &format!("{path}.group")),
         }
     }
 }

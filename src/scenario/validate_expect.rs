@@ -5,6 +5,7 @@ use std::fmt::Display;
 use super::model::{Action, Client, Fault, Role};
 use super::units::{Between, Millis};
 use super::validate::Check;
+use super::validate_groups;
 use crate::base::nearest::hint;
 use crate::check::Reason;
 use crate::wire::errors::error_name;
@@ -14,6 +15,7 @@ pub(super) fn expect(check: &mut Check<'_>) {
     outages(check);
     states(check);
     others(check);
+    validate_groups::expect(check);
 }
 
 fn outages(check: &mut Check<'_>) {
@@ -140,7 +142,7 @@ fn kafka_error(name: &str) -> Option<ResponseError> {
     errors.find(|error| error_name(&format!("{error:?}")) == name)
 }
 
-fn moment(check: &mut Check<'_>, path: &str, at: Millis) {
+pub(super) fn moment(check: &mut Check<'_>, path: &str, at: Millis) {
     let end = check.scenario.duration;
     if at > end {
         check.complain(path, format!("{path}: {at} is after the end ({end})"));
@@ -148,12 +150,12 @@ fn moment(check: &mut Check<'_>, path: &str, at: Millis) {
 }
 
 /// A bound on times: it must start inside the run, or nothing could ever meet it.
-fn span(check: &mut Check<'_>, path: &str, between: &Between<Millis>) {
+pub(super) fn span(check: &mut Check<'_>, path: &str, between: &Between<Millis>) {
     moment(check, &format!("{path}[0]"), between.0);
     ordered(check, path, between);
 }
 
-fn ordered<T: PartialOrd + Display>(check: &mut Check<'_>, path: &str, between: &Between<T>) {
+pub(super) fn ordered<T: PartialOrd + Display>(check: &mut Check<'_>, path: &str, between: &Between<T>) {
     if between.0 > between.1 {
         check.complain(path, format!("{path}: the lower bound {} is above the upper {}", between.0, between.1));
     }

@@ -4,7 +4,7 @@ use super::apis;
 use super::model::{Action, After, ClientName, Fault, Member, Milestone, Role, Target, When};
 use super::units::Millis;
 use super::validate::Check;
-use super::{validate_lives, validate_operations};
+use super::{validate_groups, validate_lives, validate_operations};
 use crate::base::nearest::hint;
 
 pub(super) fn faults(check: &mut Check<'_>) {
@@ -63,13 +63,20 @@ fn milestone(check: &mut Check<'_>, path: &str, after: &After) {
     if let Some(id) = after.broker {
         check.broker(&format!("{path}.broker"), id);
     }
-    let (partition, broker) = match after.milestone {
-        Milestone::Event(event) => (event.has_partition(), true),
-        Milestone::Acked(_) | Milestone::Consumed(_) => (false, false),
+    if let Some(id) = &after.group {
+        validate_groups::known(check, &format!("{path}.group"), id);
+    }
+    let (partition, broker, group) = match after.milestone {
+        Milestone::Event(event) => (event.has_partition(), !event.has_group(), event.has_group()),
+        Milestone::Acked(_) | Milestone::Consumed(_) | Milestone::Processed(_) | Milestone::Committed(_) => {
+            (false, false, false)
+        }
     };
-    for (key, given, fits) in
-        [("partition", after.partition.is_some(), partition), ("broker", after.broker.is_some(), broker)]
-    {
+    for (key, given, fits) in [
+        ("partition", after.partition.is_some(), partition),
+        ("broker", after.broker.is_some(), broker),
+        ("group", after.group.is_some(), group),
+    ] {
         if given && !fits {
             check.complain(format!("{path}.{key}"), format!("{path}.{key}: what is waited for has no {key}"));
         }
@@ -91,6 +98,7 @@ fn target(check: &mut Check<'_>, path: &str, target: &Target) {
             check.partition(&format!("{path}.isr-member-of"), tp);
         }
         Target::Client(name) => client(check, &format!("{path}.client"), name),
+        Target::CoordinatorOf(id) => validate_groups::known(check, &format!("{path}.coordinator-of"), id),
         Target::Region(name) => check.region(&format!("{path}.region"), name),
         Target::Controller | Target::Voter | Target::AnyBroker | Target::AllBrokers => {}
     }
@@ -102,12 +110,24 @@ fn client(check: &mut Check<'_>, path: &str, name: &ClientName) {
         let near = hint(&name.group, clients.iter().map(|client| client.name.as_str()));
         return check.complain(path, format!("{path}: there is no client {:?}; {near}", name.group));
     };
-    let count = match &group.role {
-        Role::Producer(producer) => producer.count,
-        Role::Consumer(_) => 1,
-    };
+    let count = group.role.count();
     if name.index.is_some_and(|index| index >= count) {
         check.complain(path, format!("{path}: {:?} has processes #0 to #{}", name.group, count - 1));
+    }
+}
+
+/// Whether the processes of this name do such a thing.
+fn plays(check: &Check<'_>, name: &ClientName, wanted: fn(&Role) -> bool) -> bool {
+    check.scenario.clients.iter().any(|client| client.name == name.group && wanted(&client.role))
+}
+
+/// Complains if processes of this name do not exist, or are members of no group.
+pub(super) fn member(check: &mut Check<'_>, path: &str, name: &ClientName) {
+    let place = format!("{path}.client");
+    client(check, &place, name);
+    let known = plays(check, name, |_| true);
+    if known && !plays(check, name, |role| matches!(role, Role::Group(_))) {
+        check.complain(&place, format!("{place}: only clients that are members of a group join and leave"));
     }
 }
 
@@ -125,6 +145,13 @@ fn whom(check: &mut Check<'_>, path: &str, action: &Action, target: &Target) {
     );
     if brokers_only && matches!(target, Target::Client(_)) {
         check.complain(path, format!("{path}: clients have no disk; only brokers can be hit"));
+    }
+    let writes = |target: &Target| match target {
+        Target::Client(name) => plays(check, name, |role| matches!(role, Role::Producer(_))),
+        _ => false,
+    };
+    if matches!(action, Action::Poison(_)) && !writes(target) {
+        check.complain(path, format!("{path}: only clients that are producers write records"));
     }
 }
 

@@ -1,8 +1,9 @@
 //! Whether what an administrator does can be done: topics, partitions and brokers exist, entries can be set.
 
 use super::config::{DYNAMIC_BROKER, TOPIC};
-use super::model::{Action, ElectPreferred, SetConfig};
+use super::model::{Action, Comer, ElectPreferred, SetConfig};
 use super::validate::Check;
+use super::validate_faults;
 use crate::base::{BrokerId, TopicPartition};
 
 pub(super) fn operation(check: &mut Check<'_>, path: &str, action: &Action) {
@@ -38,16 +39,19 @@ pub(super) fn operation(check: &mut Check<'_>, path: &str, action: &Action) {
                 }
             }
         }
-        Action::Join(one) => {
-            check.broker(&format!("{path}.broker"), one.broker);
+        Action::Join(Comer::Client(name)) | Action::Leave(Comer::Client(name)) => {
+            validate_faults::member(check, path, name)
+        }
+        Action::Join(Comer::Broker(broker)) => {
+            check.broker(&format!("{path}.broker"), *broker);
             if check.scenario.voters().is_empty() {
                 check.complain(path, format!("{path}: somebody must be there that others can join"));
             }
         }
-        Action::Leave(one) => {
+        Action::Leave(Comer::Broker(broker)) => {
             let place = format!("{path}.broker");
-            if check.broker(&place, one.broker) && !check.scenario.joining().contains(&one.broker) {
-                let text = format!("{place}: broker {} votes in the quorum; only who has joined can leave", one.broker);
+            if check.broker(&place, *broker) && !check.scenario.joining().contains(broker) {
+                let text = format!("{place}: broker {broker} votes in the quorum; only who has joined can leave");
                 check.complain(&place, text);
             }
         }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::witness::Witness;
 use crate::base::{Offset, TopicPartition};
-use crate::check::verdict::Audit;
+use crate::check::verdict::{Audit, Letter};
 use crate::client::config::ConsumerConfig;
-use crate::client::consumer::Consumer;
+use crate::client::consumer::{ConsumedRecord, Consumer};
 use crate::io::time;
+use crate::world::handler;
 use crate::world::history::Value;
 
 /// How long the audit of one partition may take before it counts as not live.
@@ -36,15 +37,27 @@ async fn read(witness: &Witness, bootstrap: &str, tp: &TopicPartition) -> Result
     let mut consumer = Consumer::new(config).map_err(|e| e.to_string())?;
     consumer.assign(vec![tp.clone()]);
     let (start, end) = bounds(&mut consumer, tp).await?;
-    let mut records = Vec::new();
+    let (mut records, mut letters) = (Vec::new(), Vec::new());
     consumer.seek_to_beginning(tp).map_err(|e| e.to_string())?;
     // The position, not the last record: retention may take away what was to be read.
     while consumer.position(tp).unwrap_or(start) < end {
         let polled = consumer.poll(Duration::from_secs(1)).await.map_err(|e| e.to_string())?;
+        letters.extend(polled.iter().filter_map(letter));
         records.extend(polled.into_iter().map(|r| (r.offset, r.value.as_deref().and_then(Value::decode))));
     }
     let leader = witness.partition(tp).map(|f| f.leader).unwrap_or_default();
-    Ok(Audit { tp: tp.clone(), start, end, leader, records })
+    Ok(Audit { tp: tp.clone(), start, end, leader, records, letters })
+}
+
+/// The record as a dead letter, if it bears any of the headers of one.
+fn letter(record: &ConsumedRecord) -> Option<Letter> {
+    let header = |name: &str| {
+        let (_, value) = record.headers.iter().find(|(key, _)| **key == *name)?;
+        Some(String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned())
+    };
+    let (error, topic, offset) = (header(handler::ERROR), header(handler::TOPIC), header(handler::OFFSET));
+    let any = error.is_some() || topic.is_some() || offset.is_some();
+    any.then(|| Letter { at: (record.tp.clone(), record.offset), error, topic, offset })
 }
 
 fn first(offsets: &[Offset]) -> Result<Offset, String> {

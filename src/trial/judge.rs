@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::applications;
 use super::run::Testimony;
 use super::spread;
 use crate::base::TopicPartition;
@@ -9,6 +10,7 @@ use crate::check;
 use crate::io::sim::{Panic, Run, WATCHDOG};
 use crate::report::availability::{self, WriteEnd, WriteSample};
 use crate::report::expectations;
+use crate::report::groups;
 use crate::report::verdict::{Event, Outcome, PermittedLoss, Verdict, Violation};
 use crate::scenario::Scenario;
 use crate::wire::errors::error_name;
@@ -83,6 +85,15 @@ fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> Hi
         let Some(seen) = seen else { continue };
         verdict.availability.insert(tp.to_string(), seen.percent);
         verdict.outages.extend(seen.outages);
+    }
+    let run = groups::Run {
+        groups: applications::all(scenario).map(|(client, group)| group.id(&client.name).to_owned()).collect(),
+        duration_ms: scenario.duration.0,
+        findings: &findings,
+        lags: &timeline.course.lags,
+    };
+    if !run.groups.is_empty() {
+        verdict.groups = groups::measure(&run, history.iter());
     }
     verdict.spreads = spread::measure(scenario, &history, &writers);
     expectations::conclude(scenario, &timeline.course, verdict);

@@ -2,6 +2,7 @@
 
 use super::witness::Witness;
 use crate::base::{BrokerId, Offset, TopicPartition};
+use crate::check::groups::Groups;
 use crate::world::cluster::Cluster;
 
 /// What still keeps the cluster from being whole: the first reason in the order in which they depend on each other.
@@ -55,13 +56,53 @@ pub(super) fn clients_pending(witness: &Witness, readers: &[(String, Vec<TopicPa
     let all = readers.iter().flat_map(|(name, partitions)| partitions.iter().map(move |tp| (name, tp)));
     for (name, tp) in all {
         let Some(reader) = witness.reader(name) else { continue };
-        let end = witness.replicas(tp).iter().map(|(_, end, _)| *end).max().unwrap_or(Offset::ZERO);
+        let end = end_of(witness, tp);
         let at = read.get(&(reader, tp.clone())).copied().unwrap_or(Offset::ZERO);
         if at < end {
             return Some(format!("reader {name} has read {tp} up to {at}, not {end}"));
         }
     }
     None
+}
+
+/// What still keeps consumer groups from being stable with all partitions assigned, and from having read everything;
+/// those that are not `lively` may stay as they are.
+pub(super) fn groups_pending(witness: &Witness, lively: impl Fn(&str) -> bool) -> Option<String> {
+    let reads = witness.reads().iter().filter(|(group, _)| lively(group));
+    for (group, partitions) in reads {
+        let ends: Vec<_> = partitions.iter().map(|tp| (tp, end_of(witness, tp))).collect();
+        let pending = witness
+            .look_at_groups(|groups| unstable(groups, group, partitions).or_else(|| behind(groups, group, &ends)));
+        if pending.is_some() {
+            return pending;
+        }
+    }
+    None
+}
+
+fn end_of(witness: &Witness, tp: &TopicPartition) -> Offset {
+    witness.replicas(tp).iter().map(|(_, end, _)| *end).max().unwrap_or(Offset::ZERO)
+}
+
+fn unstable(groups: &Groups, group: &str, partitions: &[TopicPartition]) -> Option<String> {
+    let members: Vec<_> = groups.alive(group).collect();
+    let Some(first) = members.first() else { return Some(format!("group {group} has no member")) };
+    if let Some(moving) = members.iter().find(|m| !m.settled) {
+        return Some(format!("group {group}: {} takes part in a rebalance", moving.process));
+    }
+    if let Some(other) = members.iter().find(|m| m.generation != first.generation) {
+        let (a, b) = (first.generation, other.generation);
+        return Some(format!("group {group}: {} is in generation {a}, {} in {b}", first.process, other.process));
+    }
+    let owners = |tp: &&TopicPartition| members.iter().filter(|m| m.owned.contains(tp)).count();
+    let stray = partitions.iter().find(|tp| owners(tp) != 1)?;
+    Some(format!("group {group}: {stray} has {} owners", owners(&stray)))
+}
+
+fn behind(groups: &Groups, group: &str, ends: &[(&TopicPartition, Offset)]) -> Option<String> {
+    let account = groups.account(group)?;
+    let (tp, end) = ends.iter().find(|(tp, end)| account.next(tp) < *end)?;
+    Some(format!("group {group} has dealt with {tp} up to {}, not {end}", account.next(tp)))
 }
 
 /// What still keeps the nodes from knowing the same metadata.

@@ -3,6 +3,7 @@
 //!
 //! Here the rooms below come together. Nothing here prints, and nothing here decides what is right: that is the court's.
 
+mod applications;
 mod audit;
 mod budget;
 pub mod capsule;
@@ -11,6 +12,7 @@ pub mod failure;
 mod faults;
 mod judge;
 mod liveness;
+mod members;
 mod plan;
 mod run;
 mod schedule;

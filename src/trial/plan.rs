@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use super::applications;
 use super::run::ids;
 use crate::base::{BrokerId, TopicPartition};
 use crate::broker::config::BrokerConfig;
+use crate::broker::groups::{Groups, OFFSETS_TOPIC};
 use crate::check::{Promises, TopicPromises, WriterTraits};
 use crate::client::admin::NewTopic;
 use crate::client::config::{ConsumerConfig, ProducerConfig};
 use crate::scenario::Scenario;
 use crate::scenario::model::{Acks, Assign, ClientName, Config, Producer, Role, Strategy, Topic};
-use crate::world::cluster::{ClusterPlan, Region};
+use crate::world::cluster::{Cluster, ClusterPlan, Region};
 use crate::world::history::Promise;
 use crate::world::reader::ReaderPlan;
 use crate::world::writer::{self, WriterPlan};
 
 /// A scenario is validated before it runs, so a refused entry here is a mistake of ours.
-fn must<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
+pub(super) fn must<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
     result.unwrap_or_else(|e| panic!("the scenario was validated, and yet: {e}"))
 }
 
@@ -47,6 +49,12 @@ pub(super) fn cluster(scenario: &Scenario) -> ClusterPlan {
     }
     let absent = scenario.joining();
     ClusterPlan { voters: scenario.voters(), absent, regions: regions.collect(), latencies, brokers }
+}
+
+/// The partition whose leader coordinates a group.
+pub(super) fn coordinating(scenario: &Scenario, group: &str) -> TopicPartition {
+    let count = broker_config(&scenario.cluster.config, None).offsets_topic_num_partitions;
+    TopicPartition::new(OFFSETS_TOPIC, Groups::partition_of(group, i32::try_from(count).unwrap_or(i32::MAX)))
 }
 
 /// Regions are numbered in the order of their names.
@@ -82,6 +90,7 @@ pub(super) fn promises(scenario: &Scenario) -> Promises {
         topics: scenario.topics.iter().map(|topic| (topic.name.clone(), own(topic))).collect(),
         elr: each.iter().all(|config| config.eligible_leader_replicas),
         voters: scenario.voters(),
+        applications: applications::promised(scenario),
     }
 }
 
@@ -107,8 +116,8 @@ fn find<'a>(scenario: &'a Scenario, name: &str) -> &'a Topic {
 }
 
 /// Every writing process with its name.
-pub(super) fn writers(scenario: &Scenario, bootstrap: &str) -> Vec<(String, WriterPlan)> {
-    let mut plans = Vec::new();
+pub(super) fn writers(scenario: &Scenario, cluster: &Cluster) -> Vec<(String, WriterPlan)> {
+    let (mut plans, bootstrap) = (Vec::new(), cluster.bootstrap());
     for client in &scenario.clients {
         let Role::Producer(p) = &client.role else { continue };
         for i in 0..p.count {
@@ -119,7 +128,7 @@ pub(super) fn writers(scenario: &Scenario, bootstrap: &str) -> Vec<(String, Writ
                 Acks::Leader => ("1", Promise::Leader),
                 Acks::None => ("0", Promise::Nothing),
             };
-            let own = [("bootstrap.servers", bootstrap), ("client.id", name.as_str()), ("acks", acks)];
+            let own = [("bootstrap.servers", bootstrap.as_str()), ("client.id", name.as_str()), ("acks", acks)];
             for (key, value) in own.into_iter().chain(p.config.iter().map(|(k, v)| (k.as_str(), v.as_str()))) {
                 must(config.set(key, value));
             }
@@ -129,9 +138,11 @@ pub(super) fn writers(scenario: &Scenario, bootstrap: &str) -> Vec<(String, Writ
                 strategy: strategy(p),
                 partitions: find(scenario, &p.topic).partitions as i32,
                 rate: p.rate,
+                records: p.records,
                 value_size: p.value_size.0 as usize,
                 promise,
                 config,
+                tamper: cluster.tamper(&name),
             };
             plans.push((name, plan));
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::faults::Engine;
 use super::witness::Witness;
-use super::{audit, liveness, plan, schedule};
+use super::{applications, audit, liveness, members, plan, schedule};
 use crate::base::bugs::{self, Bug};
 use crate::base::marks::{self, Mark};
 use crate::base::{BrokerId, TopicPartition};
@@ -15,6 +15,7 @@ use crate::check::Findings;
 use crate::client::admin::Admin;
 use crate::client::config::AdminConfig;
 use crate::io::sim::{HostId, World};
+use crate::io::task::TaskSet;
 use crate::io::{clock, time};
 use crate::scenario::Scenario;
 use crate::world::cluster::Cluster;
@@ -74,7 +75,9 @@ impl Trial {
         self.until_whole("the cluster did not form").await?;
         self.witness.begin();
         let began = clock::now();
-        let clients = self.start_clients().await;
+        // Supervisors end with the run.
+        let mut supervisors = TaskSet::new();
+        let clients = self.start_clients(&mut supervisors).await;
         let mut engine = Engine::new(&self.cluster, &self.witness, &self.scenario);
         schedule::run(&mut engine, began).await;
         self.witness.note("faults end; what is down is started".to_owned());
@@ -82,10 +85,14 @@ impl Trial {
         for host in &clients.hosts {
             self.cluster.world().request_shutdown(*host);
         }
+        let lively = |group: &str| !applications::is_stuck(&self.scenario, group);
         self.until("no convergence after healing", || {
-            self.whole().or_else(|| liveness::clients_pending(&self.witness, &clients.readers))
+            self.whole()
+                .or_else(|| liveness::clients_pending(&self.witness, &clients.readers))
+                .or_else(|| liveness::groups_pending(&self.witness, lively))
         })
         .await?;
+        members::audit(&self.witness, &self.cluster.bootstrap(), lively).await?;
         for host in &clients.reader_hosts {
             self.cluster.world().request_shutdown(*host);
         }
@@ -151,10 +158,10 @@ impl Trial {
         Ok(())
     }
 
-    async fn start_clients(&self) -> Clients {
+    async fn start_clients(&self, supervisors: &mut TaskSet) -> Clients {
         let mut clients = Clients { hosts: Vec::new(), readers: Vec::new(), reader_hosts: Vec::new() };
         let bootstrap = self.cluster.bootstrap();
-        for (name, plan) in plan::writers(&self.scenario, &bootstrap) {
+        for (name, plan) in plan::writers(&self.scenario, &self.cluster) {
             let region = plan::region_of_client(&self.scenario, &name);
             let (witness, watcher, of) = (self.witness.clone(), self.watcher.clone(), name.clone());
             let program = move || {
@@ -174,6 +181,8 @@ impl Trial {
             };
             clients.reader_hosts.push(self.cluster.run_client(&name, region, program).await);
         }
+        let members = applications::start(&self.scenario, &self.cluster, &self.witness, supervisors).await;
+        clients.reader_hosts.extend(members);
         clients
     }
 }

@@ -19,7 +19,7 @@ const MS: u64 = 1_000_000;
 pub struct Line {
     /// Milliseconds since the chaos phase began.
     pub at_ms: u64,
-    /// `fault`, `control` or `note`.
+    /// `fault`, `control`, `group` or `note`.
     pub kind: &'static str,
     /// In words.
     pub text: String,
@@ -66,6 +66,7 @@ impl Timeline {
             partitions: self.known.iter().map(|(tp, f)| state(0, tp, f)).collect(),
             controllers: self.active.iter().map(|(id, _)| (0, Some(*id))).collect(),
             fenced: Vec::new(),
+            lags: BTreeMap::new(),
         };
     }
     /// The trial did something to the cluster.
@@ -80,6 +81,16 @@ impl Timeline {
     /// Something worth telling.
     pub fn note(&mut self, at_ns: u64, text: String) {
         self.line(at_ns, "note", text);
+    }
+    /// Something that happened in a consumer group.
+    pub fn group(&mut self, at_ns: u64, text: String) {
+        self.line(at_ns, "group", text);
+    }
+    /// How far each group is behind.
+    pub fn lags(&mut self, at_ns: u64, lags: Vec<(String, u64)>) {
+        for (group, lag) in lags {
+            self.course.lags.entry(group).or_default().push((at_ns / MS, lag));
+        }
     }
     fn line(&mut self, at_ns: u64, kind: &'static str, text: String) {
         self.lines.push(Line { at_ms: at_ns / MS, kind, text });
@@ -130,7 +141,7 @@ impl Timeline {
         }
     }
     fn happens(&mut self, event: EventName, partition: Option<&TopicPartition>, broker: Option<BrokerId>) {
-        self.happened.push(Happening { event, partition: partition.cloned(), broker });
+        self.happened.push(Happening { event, partition: partition.cloned(), broker, group: None });
     }
     fn hold(&mut self, node: BrokerId, change: Change) {
         self.pending.entry(node).or_default().push(change);

@@ -10,6 +10,7 @@ pub(super) struct Happening {
     pub event: EventName,
     pub partition: Option<TopicPartition>,
     pub broker: Option<BrokerId>,
+    pub group: Option<String>,
 }
 
 /// What is waited for, and what has come about.
@@ -19,6 +20,7 @@ pub(super) struct Triggers {
     fired: Vec<(usize, Millis)>,
     acked: u64,
     consumed: u64,
+    processed: u64,
 }
 
 impl Triggers {
@@ -38,12 +40,23 @@ impl Triggers {
         let consumed = self.consumed;
         self.fire(|after| matches!(after.milestone, Milestone::Consumed(n) if n <= consumed))
     }
+    /// One more record was processed by an application. True if something has come about.
+    pub fn processed(&mut self) -> bool {
+        self.processed += 1;
+        let processed = self.processed;
+        self.fire(|after| matches!(after.milestone, Milestone::Processed(n) if n <= processed))
+    }
+    /// The committed offsets of all groups amount to so much. True if something has come about.
+    pub fn committed(&mut self, total: u64) -> bool {
+        self.fire(|after| matches!(after.milestone, Milestone::Committed(n) if n <= total))
+    }
     /// An event. True if something has come about.
     pub fn happened(&mut self, happening: &Happening) -> bool {
         self.fire(|after| {
             after.milestone == Milestone::Event(happening.event)
                 && (after.partition.is_none() || after.partition == happening.partition)
                 && (after.broker.is_none() || after.broker == happening.broker)
+                && (after.group.is_none() || after.group == happening.group)
         })
     }
     /// What has come about since this was last asked, with the delay of each fault.
@@ -69,7 +82,7 @@ mod tests {
     use super::*;
 
     fn after(milestone: Milestone) -> After {
-        After { milestone, partition: None, broker: None, delay: Millis(7) }
+        After { milestone, partition: None, broker: None, group: None, delay: Millis(7) }
     }
 
     #[test]
@@ -82,6 +95,10 @@ mod tests {
         assert_eq!(triggers.take(), [(3, Millis(7))]);
         assert!(!triggers.acked() && triggers.consumed());
         assert_eq!(triggers.take(), [(4, Millis(7))]);
+        triggers.wait_for(5, after(Milestone::Processed(1)));
+        triggers.wait_for(6, after(Milestone::Committed(20)));
+        assert!(triggers.processed() && !triggers.committed(19) && triggers.committed(20));
+        assert_eq!(triggers.take(), [(5, Millis(7)), (6, Millis(7))]);
     }
 
     #[test]
@@ -92,6 +109,7 @@ mod tests {
             event: EventName::LeaderElected,
             partition: Some(partition.clone()),
             broker: Some(BrokerId(broker)),
+            group: None,
         };
         let waits = After {
             partition: Some(here.clone()),

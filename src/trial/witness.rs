@@ -2,26 +2,31 @@
 //! court, and is kept for the verdict.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::applications;
 use super::budget::Windows;
+use super::members::in_words;
 use super::timeline::Timeline;
-use super::triggers::Triggers;
+use super::triggers::{Happening, Triggers};
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::broker::lifecycle::LifecycleError;
 use crate::broker::node::NodeError;
 use crate::broker::probe::{Event, Observer, PartitionFacts, RaftRole};
+use crate::check::groups::{Account, Groups};
 use crate::check::verdict::Audit;
 use crate::check::{Court, Findings, Promises, WriterTraits};
 use crate::io::sim::World;
 use crate::scenario::Scenario;
 use crate::scenario::budget::Loss;
-use crate::scenario::model::After;
+use crate::scenario::model::{After, EventName};
 use crate::scenario::units::Millis;
 use crate::world::Watch;
 use crate::world::history::{Entry, History, Op, Value};
+use crate::world::member::{Commit, Handled, MemberOp, Step};
 
 /// What is known of one node's part in the quorum.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +56,8 @@ struct Told {
     controllers: BTreeMap<BrokerId, LeaderEpoch>,
     fenced: BTreeMap<BrokerId, bool>,
     applied: BTreeMap<BrokerId, Offset>,
+    /// Whether each consumer group was stable when that was looked at last.
+    stable: BTreeMap<Arc<str>, bool>,
     /// Brokers whose processes ended because they could not register in time.
     unregistered: Vec<BrokerId>,
     /// The fault budget, if the scenario keeps to it.
@@ -60,6 +67,8 @@ struct Told {
 /// Listens to everything; shared by all nodes, clients and the trial.
 pub struct Witness {
     world: World,
+    /// The partitions that each group reads.
+    reads: BTreeMap<String, Vec<TopicPartition>>,
     told: Mutex<Told>,
     /// Rung when something has come about that a fault waits for.
     came_about: Notify,
@@ -85,10 +94,12 @@ impl Witness {
             controllers: BTreeMap::new(),
             fenced: BTreeMap::new(),
             applied: BTreeMap::new(),
+            stable: BTreeMap::new(),
             unregistered: Vec::new(),
             windows: Windows::of(scenario),
         };
-        Self { world: world.clone(), told: Mutex::new(told), came_about: Notify::new() }
+        let reads = applications::reads(scenario);
+        Self { world: world.clone(), reads, told: Mutex::new(told), came_about: Notify::new() }
     }
     /// The chaos phase begins now: times count from here, and what happened before is no part of the timeline.
     pub fn begin(&self) {
@@ -137,10 +148,13 @@ impl Witness {
         let at = self.now_ns();
         self.told.lock().timeline.note(at, text);
     }
-    /// The expensive checks.
+    /// The expensive checks, and a look at how far groups are behind.
     pub fn quiet_point(&self) {
         let at = self.now_ns();
-        self.told.lock().court.quiet_point(at);
+        let mut told = self.told.lock();
+        told.court.quiet_point(at);
+        let lags = told.lags(&self.reads);
+        told.timeline.lags(at, lags);
     }
     /// What an auditor read.
     pub fn audit(&self, audit: &Audit) {
@@ -203,11 +217,6 @@ impl Witness {
     pub fn reader(&self, name: &str) -> Option<u32> {
         self.told.lock().readers.get(name).copied()
     }
-    /// True if the client process of this name reads.
-    #[must_use]
-    pub fn is_reader(&self, name: &str) -> bool {
-        self.reader(name).is_some()
-    }
     /// The partitions that a broker is to hold a replica of, by committed metadata.
     #[must_use]
     pub fn partitions_on(&self, broker: BrokerId) -> Vec<TopicPartition> {
@@ -251,6 +260,15 @@ impl Witness {
         }
         next
     }
+    /// The partitions that each group reads.
+    #[must_use]
+    pub fn reads(&self) -> &BTreeMap<String, Vec<TopicPartition>> {
+        &self.reads
+    }
+    /// Looks at what the members of consumer groups have told.
+    pub fn look_at_groups<R>(&self, look: impl FnOnce(&Groups) -> R) -> R {
+        look(self.told.lock().court.groups())
+    }
     /// The name of every writing process, by the number of each of its lives.
     #[must_use]
     pub fn writer_names(&self) -> BTreeMap<u32, String> {
@@ -276,11 +294,69 @@ impl Told {
             Op::Acked { value, .. } | Op::Failed { value, .. } if self.open.remove(value).is_none() => return false,
             Op::Acked { .. } => come = self.triggers.acked(),
             Op::Read { .. } => come = self.triggers.consumed(),
-            Op::Failed { .. } | Op::Positioned { .. } => {}
+            Op::Member { what: MemberOp::Handled { how: Handled::Processed, .. }, .. } => {
+                come = self.triggers.processed()
+            }
+            Op::Failed { .. } | Op::Positioned { .. } | Op::Member { .. } => {}
         }
         self.court.client(at_ns, &op);
+        if let Op::Member { member, what } = &op {
+            come |= self.member(at_ns, *member, what);
+        }
         self.history.push(Entry { at_ns, op });
         come
+    }
+    /// Tells the timeline of a member what is worth telling; true if something has come about that a fault waits for.
+    fn member(&mut self, at_ns: u64, member: u32, what: &MemberOp) -> bool {
+        let groups = self.court.groups();
+        if let Some(text) = groups.member(member).and_then(|life| in_words(life, what)) {
+            self.timeline.group(at_ns, text);
+        }
+        let mut come = self.rebalances(member, what);
+        let committed = matches!(
+            what,
+            MemberOp::Committed { commit: Commit::Done, .. } | MemberOp::CommittedItself { commit: Commit::Done, .. }
+        );
+        if committed {
+            come |= self.triggers.committed(self.court.groups().committed_in_all());
+        }
+        come
+    }
+    /// What happens to a group that a fault may wait for; true if one has waited.
+    fn rebalances(&mut self, member: u32, what: &MemberOp) -> bool {
+        let groups = self.court.groups();
+        let changes = matches!(what, MemberOp::Began { .. } | MemberOp::Ended | MemberOp::Rebalance { .. });
+        let Some(group) = groups.member(member).filter(|_| changes).map(|life| life.group.clone()) else {
+            return false;
+        };
+        let stable = groups.is_stable(&group);
+        let before = self.stable.insert(group.clone(), stable).unwrap_or(false);
+        let change = match (before, stable) {
+            (true, false) => Some(EventName::RebalanceStarted),
+            (false, true) => Some(EventName::RebalanceCompleted),
+            _ => None,
+        };
+        let lost = matches!(what, MemberOp::Rebalance { step: Step::Lost, .. });
+        let mut come = false;
+        for event in change.into_iter().chain(lost.then_some(EventName::MemberExpelled)) {
+            let group = Some(group.to_string());
+            come |= self.triggers.happened(&Happening { event, partition: None, broker: None, group });
+        }
+        come
+    }
+    /// How far each group is behind: what can be read of its partitions and is not dealt with.
+    fn lags(&self, topics: &BTreeMap<String, Vec<TopicPartition>>) -> Vec<(String, u64)> {
+        let (ground, groups) = (self.court.ground(), self.court.groups());
+        let behind = |account: Option<&Account>, tp: &TopicPartition| {
+            let end = ground.partition(tp).map_or(Offset::ZERO, |p| p.true_hw);
+            let next = account.map_or(Offset::ZERO, |account| account.next(tp));
+            u64::try_from(end - next).unwrap_or(0)
+        };
+        let of = |(group, tps): (&String, &Vec<TopicPartition>)| {
+            let account = groups.account(group);
+            (group.clone(), tps.iter().map(|tp| behind(account, tp)).sum())
+        };
+        topics.iter().map(of).collect()
     }
     /// Elections that gave up what was committed are told: oracles begin anew there.
     fn tell_restarts(&mut self, at_ns: u64) {
@@ -370,6 +446,9 @@ impl Watch for Witness {
     fn client_down(&self, name: &str) {
         let at = self.now_ns();
         let mut told = self.told.lock();
+        if let Some(member) = told.readers.get(name).copied().filter(|n| told.court.groups().member(*n).is_some()) {
+            told.record(at, Op::Member { member, what: MemberOp::Ended });
+        }
         let Some(writer) = told.writers.get(name).copied() else { return };
         let first = Value { writer, seq: 0 };
         let open: Vec<_> = told.open.range(first..=Value { seq: u64::MAX, ..first }).collect();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Watcher;
+use super::writer::Tamper;
 use crate::base::BrokerId;
 use crate::broker::config::BrokerConfig;
 use crate::broker::node::Node;
@@ -60,6 +61,8 @@ pub struct Cluster {
     stopping: Arc<Mutex<BTreeMap<BrokerId, bool>>>,
     /// Hosts of client processes by name.
     clients: Mutex<BTreeMap<String, HostId>>,
+    /// What client processes are told to spoil.
+    tampers: Mutex<BTreeMap<String, Tamper>>,
     /// The region of every host.
     homes: Mutex<BTreeMap<HostId, u32>>,
     latencies: BTreeMap<(u32, u32), (u64, u64)>,
@@ -118,6 +121,7 @@ impl Cluster {
             paused: Mutex::default(),
             stopping: Arc::default(),
             clients: Mutex::default(),
+            tampers: Mutex::default(),
             homes: Mutex::new(homes),
             latencies: plan.latencies.clone(),
         }
@@ -164,6 +168,10 @@ impl Cluster {
     #[must_use]
     pub fn clients(&self) -> Vec<(String, HostId)> {
         self.clients.lock().iter().map(|(name, host)| (name.clone(), *host)).collect()
+    }
+    /// The orders to spoil records that a writing process of this name obeys.
+    pub fn tamper(&self, name: &str) -> Tamper {
+        self.tampers.lock().entry(name.to_owned()).or_default().clone()
     }
     /// A client's process dies, by a crash or with its host's power; false if it was down already.
     pub fn kill_client(&self, name: &str, host: HostId, power_cut: bool) -> bool {
@@ -288,9 +296,19 @@ impl Cluster {
     pub fn heal_all(&self) {
         self.world.heal_all();
     }
-    /// A host for a client process, started at once.
-    /// `region` is a number that the plan gave to a region of brokers, or 0.
+    /// A host for a client process, started at once; see [`Cluster::add_client`].
     pub async fn run_client<F, Fut>(&self, name: &str, region: u32, program: F) -> HostId
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let host = self.add_client(name, region, program);
+        self.world.start(host).await;
+        host
+    }
+    /// A host for a client process, switched off.
+    /// `region` is a number that the plan gave to a region of brokers, or 0.
+    pub fn add_client<F, Fut>(&self, name: &str, region: u32, program: F) -> HostId
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
@@ -302,7 +320,6 @@ impl Cluster {
         self.homes.lock().insert(host, region);
         self.clients.lock().insert(name.to_owned(), host);
         self.world.set_program(host, program);
-        self.world.start(host).await;
         host
     }
 }

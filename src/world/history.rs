@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::member::MemberOp;
 use crate::base::{LeaderEpoch, Offset, TopicPartition};
 
 /// One value that a workload writes: the `seq`-th one of writer number `writer`.
@@ -97,6 +98,8 @@ pub enum Op {
     Read { reader: u32, tp: TopicPartition, offset: Offset, value: Option<Value> },
     /// A reader begins to read a partition at this offset (assignment, reset or seek).
     Positioned { reader: u32, tp: TopicPartition, offset: Offset },
+    /// A member of a consumer group did or was told something; members and readers are numbered together.
+    Member { member: u32, what: MemberOp },
 }
 
 /// A client event and when it happened, in simulated nanoseconds since the scenario began.
@@ -118,6 +121,8 @@ pub struct History {
     partitions: Vec<TopicPartition>,
     numbers: BTreeMap<TopicPartition, u32>,
     errors: Vec<Arc<str>>,
+    /// What members did; it says too different things to be packed.
+    members: Vec<MemberOp>,
 }
 
 /// An entry; what each field means depends on the kind.
@@ -127,7 +132,7 @@ struct Packed {
     seq: u64,
     offset: i64,
     writer: u32,
-    /// The reader, the number of the error, or the bits of the leader epoch.
+    /// The reader, the member, the number of the error, or the bits of the leader epoch.
     other: u32,
     /// The partition's number and, in the lowest bits, the kind.
     partition: u32,
@@ -143,6 +148,7 @@ const UNKNOWN: u32 = 5;
 const READ: u32 = 6;
 const READ_JUNK: u32 = 7;
 const POSITIONED: u32 = 8;
+const MEMBER: u32 = 9;
 
 impl History {
     /// Adds what happened last.
@@ -177,12 +183,21 @@ impl History {
             Op::Read { reader, tp, offset, value: Some(value) } => (READ, tp, value, offset, reader),
             Op::Read { reader, tp, offset, value: None } => (READ_JUNK, tp, none, offset, reader),
             Op::Positioned { reader, tp, offset } => (POSITIONED, tp, none, offset, reader),
+            Op::Member { member, what } => {
+                self.members.push(what);
+                let seq = self.members.len() as u64 - 1;
+                return Packed { at_ns: entry.at_ns, seq, offset: 0, writer: 0, other: member, partition: MEMBER };
+            }
         };
         let partition = self.number_of(tp) << KIND_BITS | kind;
         Packed { at_ns: entry.at_ns, seq: value.seq, offset: offset.0, writer: value.writer, other, partition }
     }
     fn unpack(&self, packed: &Packed) -> Entry {
         let Packed { at_ns, seq, offset, writer, other, partition } = *packed;
+        if partition == MEMBER {
+            let what = self.members[seq as usize].clone();
+            return Entry { at_ns, op: Op::Member { member: other, what } };
+        }
         let tp = self.partitions[(partition >> KIND_BITS) as usize].clone();
         let (value, offset) = (Value { writer, seq }, Offset(offset));
         let sent_to = LeaderEpoch(other.cast_signed());
@@ -239,9 +254,20 @@ impl Serialize for Entry {
             Op::Positioned { reader, tp, offset } => {
                 Line { reader: Some(*reader), offset: Some(*offset), ..line("positioned", tp) }
             }
+            Op::Member { member, what } => {
+                return MemberLine { at_ms: self.at_ns / 1_000_000, member: *member, what }.serialize(s);
+            }
         }
         .serialize(s)
     }
+}
+
+#[derive(Serialize)]
+struct MemberLine<'a> {
+    at_ms: u64,
+    member: u32,
+    #[serde(flatten)]
+    what: &'a MemberOp,
 }
 
 #[derive(Serialize)]
@@ -286,6 +312,10 @@ mod tests {
         let read = Entry { at_ns: 0, op: Op::Read { reader: 1, tp, offset: Offset(7), value: None } };
         let line = r#"{"at_ms":0,"op":"read","reader":1,"partition":"t-2","offset":7}"#;
         assert_eq!(serde_json::to_string(&read).unwrap(), line);
+        let offsets = vec![(TopicPartition::new("t", 2), Offset(7))];
+        let told = Entry { at_ns: 0, op: Op::Member { member: 1, what: MemberOp::ToldOffsets { ask: 2, offsets } } };
+        let line = r#"{"at_ms":0,"member":1,"op":"told-offsets","ask":2,"offsets":{"t-2":7}}"#;
+        assert_eq!(serde_json::to_string(&told).unwrap(), line);
     }
 
     #[test]
@@ -309,7 +339,9 @@ mod tests {
             failed(false),
             read(Some(value)),
             read(None),
+            Op::Member { member: 4, what: MemberOp::Ended },
             Op::Positioned { reader: 9, tp, offset: Offset::NONE },
+            Op::Member { member: 5, what: MemberOp::AskingOffsets { ask: 3 } },
         ];
         let entries = || (0..2 * PIECE).map(|i| Entry { at_ns: i as u64, op: ops[i % ops.len()].clone() });
         let mut history = History::default();

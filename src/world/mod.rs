@@ -3,9 +3,14 @@
 //!
 //! Nothing here judges, and nothing here knows a scenario file.
 
+pub mod application;
 pub mod cluster;
+pub mod event;
+pub mod handler;
 pub mod history;
+pub mod member;
 pub mod reader;
+pub mod store;
 pub mod writer;
 
 use std::sync::Arc;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::Watcher;
+use super::event::Poison;
 use super::history::{Op, Promise, SOMEWHERE, Value};
 use crate::base::TopicPartition;
 use crate::base::time::NANOS_PER_MS;
@@ -56,12 +58,42 @@ pub struct WriterPlan {
     pub partitions: i32,
     /// Records per second.
     pub rate: u32,
+    /// After so many records it is done and waits for its end; `None` for never.
+    pub records: Option<u64>,
     /// Bytes of each value.
     pub value_size: usize,
     /// What the producer's `acks` promises.
     pub promise: Promise,
     /// The producer's settings.
     pub config: ProducerConfig,
+    /// What it is told to spoil.
+    pub tamper: Tamper,
+}
+
+/// Orders to spoil some of a writer's records; clones share them, and they outlive the writer's process.
+#[derive(Clone, Debug, Default)]
+pub struct Tamper(Arc<Mutex<Vec<Order>>>);
+
+#[derive(Debug)]
+struct Order {
+    /// The next record to spoil; whichever is written next if `None`.
+    next: Option<u64>,
+    left: u32,
+    poison: Poison,
+}
+
+impl Tamper {
+    /// Orders `count` records to be spoilt, from the `first` on, counted from 0, or from the next one that is written.
+    pub fn order(&self, first: Option<u64>, count: u32, poison: Poison) {
+        self.0.lock().push(Order { next: first, left: count, poison });
+    }
+    /// What is to be wrong with the `seq`-th record.
+    fn take(&self, seq: u64) -> Option<Poison> {
+        let mut orders = self.0.lock();
+        let due = orders.iter_mut().find(|order| order.left > 0 && order.next.is_none_or(|next| next == seq))?;
+        (due.next, due.left) = (Some(seq + 1), due.left - 1);
+        Some(due.poison)
+    }
 }
 
 /// Runs a writer until the process is asked to shut down; then waits for what is still under way.
@@ -80,16 +112,17 @@ pub async fn run(plan: WriterPlan, watcher: Watcher) {
     // Writers start at different moments, or all of them would send in step for ever.
     let phase = crate::io::rng("writer-phase").below(period_ns.max(1));
     let mut next_ns = crate::io::clock::now().mono_ns + phase;
-    for seq in 0.. {
+    for seq in 0..plan.records.unwrap_or(u64::MAX) {
         tokio::select! {
             biased;
-            () = &mut stop => break,
+            () = &mut stop => return producer.close(CLOSE_TIMEOUT).await,
             () = time::sleep_until(next_ns) => {}
         }
         // A send may have been held up: the rate is an upper bound, missed beats are not made up for.
         next_ns = (next_ns + period_ns).max(crate::io::clock::now().mono_ns);
         send(&plan, &producer, seq, &watcher).await;
     }
+    stop.await;
     producer.close(CLOSE_TIMEOUT).await;
 }
 
@@ -97,11 +130,15 @@ async fn send(plan: &WriterPlan, producer: &Producer, seq: u64, watcher: &Watche
     let value = Value { writer: plan.writer, seq };
     let partition = (plan.strategy == Strategy::EachInTurn).then(|| (seq % plan.partitions.max(1) as u64) as i32);
     let tp = TopicPartition { topic: plan.topic.clone(), partition: partition.unwrap_or(SOMEWHERE) };
+    let bytes = match plan.tamper.take(seq) {
+        Some(poison) => poison.encode(value),
+        None => value.encode(plan.value_size),
+    };
     let record = Record {
         topic: plan.topic.clone(),
         partition,
         key: plan.strategy.key_of(seq).map(|key| Bytes::from(format!("key-{key}"))),
-        value: Some(Bytes::from(value.encode(plan.value_size))),
+        value: Some(Bytes::from(bytes)),
         ..Record::default()
     };
     watcher.record(Op::Sent { value, tp: tp.clone() });
@@ -127,5 +164,24 @@ fn outcome(value: Value, tp: TopicPartition, promise: Promise, delivered: Delive
     match delivered.result {
         Ok(metadata) => Op::Acked { value, tp, offset: metadata.offset, promise, sent_to: delivered.sent_to },
         Err(error) => Op::Failed { value, tp, definite: error.definite, error: format!("{:?}", error.error).into() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_spoilt_once_and_where_it_was_ordered() {
+        let tamper = Tamper::default();
+        tamper.order(Some(3), 2, Poison::MalformedJson);
+        assert_eq!(
+            (0..6).map(|seq| tamper.take(seq).is_some()).collect::<Vec<_>>(),
+            [false, false, false, true, true, false]
+        );
+        // A later life of the writer counts from 0 again.
+        assert_eq!((0..6).find_map(|seq| tamper.take(seq)), None);
+        tamper.order(None, 1, Poison::HandlerError);
+        assert_eq!((tamper.take(9), tamper.take(10)), (Some(Poison::HandlerError), None));
     }
 }

@@ -8,7 +8,7 @@ mod restart;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Promises;
-use crate::base::{BrokerEpoch, BrokerId, TopicPartition};
+use crate::base::{BrokerEpoch, BrokerId, Offset, TopicPartition};
 use crate::broker::probe::Event;
 pub(super) use partition::lost_in_words;
 pub use partition::{Partition, Rules};
@@ -51,6 +51,12 @@ impl Ground {
     #[must_use]
     pub fn partition(&self, tp: &TopicPartition) -> Option<&Partition> {
         self.partitions.get(tp)
+    }
+    /// True if records may be missing from all of `skipped`: it lies below a log start that some replica has told, or below
+    /// a cleaner's mark.
+    #[must_use]
+    pub fn is_gone(&self, tp: &TopicPartition, skipped: std::ops::Range<Offset>) -> bool {
+        skipped.start < skipped.end && self.partition(tp).is_some_and(|p| skipped.end <= p.log_start.max(p.compacted))
     }
     /// Nodes whose process does not run.
     #[must_use]

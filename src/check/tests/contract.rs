@@ -132,7 +132,7 @@ fn who_comes_back_after_an_unclean_election_must_truncate_before_it_takes_in_mor
 fn one_unclean_election_allows_one_more_value_and_one_step_back_only() {
     let mut s = Story::unclean(promised(1, true, true));
     s.client(sent(3)).client(sent(4)).client(read(0, 2, 3)).accepts();
-    s.client(read(0, 2, 3)).violates("DENSE");
+    s.client(read(0, 2, 3)).violates("POLL");
     let mut s = Story::unclean(promised(1, true, true));
     s.client(sent(3)).client(sent(4)).client(read(1, 2, 3)).client(read(2, 2, 4)).violates("CR");
 }

@@ -182,11 +182,28 @@ impl Consumer {
     /// Only what the caller must decide about; polling on is always allowed.
     pub async fn poll(&mut self, timeout: Duration) -> Result<Vec<ConsumedRecord>, ConsumerError> {
         let _polling = self.parts.member.as_ref().map(|member| member.poll(clock::now()));
+        self.take_part().await;
         let records = self.drive_as(true, timeout, Parts::records).await;
         if records.as_ref().is_some_and(|got| got.as_ref().is_ok_and(|records| !records.is_empty()) || got.is_err()) {
             self.prefetch().await;
         }
         records.unwrap_or_else(|| self.parts.member.as_ref().map_or(Ok(()), Member::nothing).map(|()| Vec::new()))
+    }
+    /// Does for the group what polling is needed for, whether or not there are records to return.
+    async fn take_part(&mut self) {
+        let (mut began, mut since) = (false, None);
+        poll_fn(|cx| {
+            let now = clock::now();
+            if !std::mem::replace(&mut began, true) {
+                self.parts.polling = true;
+                self.parts.turn(cx, now);
+            }
+            match &self.parts.member {
+                Some(member) if member.awaits_task(cx, now, &mut since) => Poll::Pending,
+                _ => Poll::Ready(()),
+            }
+        })
+        .await;
     }
     /// Asks for what comes next while the caller deals with what it has.
     async fn prefetch(&mut self) {

@@ -1,6 +1,6 @@
 //! The keys that say what a run must show.
 
-use super::{BROKER, COUNTS, MAX_BROKERS, PERCENTS, TIMES, list, may, must, or, shape};
+use super::{BROKER, COUNTS, EXPECTED_GROUP, MAX_BROKERS, PERCENTS, TIMES, list, may, must, or, shape};
 use crate::scenario::shape::{Kind, Shape};
 
 pub(super) static EXPECT: Shape = shape(
@@ -50,6 +50,7 @@ pub(super) static EXPECT: Shape = shape(
         ),
         or("spreads", list(&Kind::Object(&SPREAD)), "[]", "How the records of clients are spread over the partitions."),
         or("fenced", list(&Kind::Object(&FENCED)), "[]", "When brokers are fenced."),
+        or("groups", list(&Kind::Object(&EXPECTED_GROUP)), "[]", "What becomes of consumer groups."),
         or("rejoined", list(&Kind::Object(&REJOINED)), "[]", "When brokers are back in every ISR."),
     ],
 );
@@ -70,6 +71,12 @@ pub const PROPERTIES: &[&str] = &[
     "RAFT-COMMIT",
     "META-PREFIX",
     "CTRL-STATE",
+    "OWN",
+    "OFFS",
+    "AT-LEAST-ONCE",
+    "AT-MOST-ONCE",
+    "EXACTLY-ONCE",
+    "POLL",
 ];
 
 static OUTAGE: Shape = shape(

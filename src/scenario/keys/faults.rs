@@ -36,6 +36,7 @@ pub const ACTIONS: &[&str] = &[
     "misdirect",
     "clock-drift",
     "clock-step",
+    "poison",
     "create-topic",
     "add-partitions",
     "move-leader",
@@ -81,6 +82,7 @@ pub(super) static FAULT: Shape = Shape {
         may("misdirect", Kind::Object(&MISDIRECT), "A page of a partition's log is written in the place of another."),
         may("clock-drift", Kind::Object(&CLOCK_DRIFT), "The clocks run too fast or too slow."),
         may("clock-step", Kind::Object(&CLOCK_STEP), "The wall clock jumps."),
+        may("poison", Kind::Object(&POISON), "A producer writes records that nobody can process."),
         may("create-topic", Kind::Object(&TOPIC), "An admin client creates a topic."),
         may("add-partitions", Kind::Object(&ADD_PARTITIONS), "An admin client adds partitions to a topic."),
         may("move-leader", Kind::Object(&MOVE_LEADER), "An admin client has another replica lead a partition."),
@@ -91,24 +93,35 @@ pub(super) static FAULT: Shape = Shape {
         ),
         may("set-config", Kind::Object(&SET_CONFIG), "An admin client changes dynamic configuration."),
         may("reassign", Kind::Object(&REASSIGN), "An admin client moves a partition to other brokers."),
-        may("join", Kind::Object(&ONE_BROKER), "A broker comes to the cluster; before that it is no part of it."),
-        may("leave", Kind::Object(&ONE_BROKER), "A broker that had joined is stopped and unregistered."),
+        may(
+            "join",
+            Kind::Object(&COMER),
+            "A broker comes to the cluster, or members of a group start that did not run.",
+        ),
+        may(
+            "leave",
+            Kind::Object(&COMER),
+            "A broker that had joined is unregistered; members leave their group and end.",
+        ),
     ],
     exactly_one: &[&["at", "after"], ACTIONS],
 };
 
 static AFTER: Shape = Shape {
     name: "milestone",
-    doc: "What a fault waits for; exactly one of acked, consumed and event.",
+    doc: "What a fault waits for; exactly one of acked, consumed, processed, committed and event.",
     keys: &[
         may("acked", Kind::Integer(1, i64::MAX), "So many records were acknowledged in all."),
         may("consumed", Kind::Integer(1, i64::MAX), "So many records were read by clients in all."),
+        may("processed", Kind::Integer(1, i64::MAX), "So many records were processed by members of groups in all."),
+        may("committed", Kind::Integer(1, i64::MAX), "The committed offsets of all groups amount to so much in all."),
         may("event", Kind::Choice(EventName::NAMES), "The first such event since the chaos phase began."),
         may("partition", Kind::Partition, "Only an event of this partition counts."),
         may("broker", BROKER, "Only an event of this broker counts: it is elected, comes, goes, cuts its log."),
+        may("group", Kind::Name, "Only an event of this consumer group counts."),
         or("delay", Kind::Time, "\"0s\"", "How long after that."),
     ],
-    exactly_one: &[&["acked", "consumed", "event"]],
+    exactly_one: &[&["acked", "consumed", "processed", "committed", "event"]],
 };
 
 static TARGET: Shape = Shape {
@@ -121,9 +134,10 @@ static TARGET: Shape = Shape {
         may("leader-of", Kind::Partition, "The leader of this partition."),
         may("follower-of", Kind::Partition, "One of this partition's replicas that does not lead it."),
         may("isr-member-of", Kind::Partition, "One of the members of this partition's ISR."),
+        may("coordinator-of", Kind::Name, "The broker that coordinates this consumer group."),
         may("region", Kind::Name, "Every broker of this region."),
     ],
-    exactly_one: &[&["broker", "client", "leader-of", "follower-of", "isr-member-of", "region"]],
+    exactly_one: &[&["broker", "client", "leader-of", "follower-of", "isr-member-of", "coordinator-of", "region"]],
 };
 
 static LINK: Shape = shape(
@@ -234,6 +248,21 @@ static MISDIRECT: Shape = shape(
     ],
 );
 
+static POISON: Shape = shape(
+    "poison",
+    "Records that nobody can process.",
+    &[
+        must("by", WHO, "The producer that writes them."),
+        must("kind", Kind::Choice(&["malformed-json", "handler-error"]), "What is wrong with them."),
+        may(
+            "record",
+            Kind::Integer(0, i64::MAX),
+            "The first of them, in the producer's own count from 0; the next one.",
+        ),
+        or("count", Kind::Integer(1, MAX), "1", "How many, one after the other."),
+    ],
+);
+
 static CLOCK_DRIFT: Shape = shape(
     "clock drift",
     "Clocks at a wrong rate.",
@@ -283,4 +312,12 @@ static REASSIGN: Shape = shape(
     ],
 );
 
-static ONE_BROKER: Shape = shape("one broker", "One broker.", &[must("broker", BROKER, "Which.")]);
+static COMER: Shape = Shape {
+    name: "who joins or leaves",
+    doc: "Who joins or leaves; exactly one of broker and client.",
+    keys: &[
+        may("broker", BROKER, "A broker, which is no part of the cluster before it joins."),
+        may("client", Kind::Text, "Members of a group: all of a client by its NAME, or one of them by NAME#i."),
+    ],
+    exactly_one: &[&["broker", "client"]],
+};

@@ -2,12 +2,14 @@
 
 mod expect;
 mod faults;
+mod groups;
 
 use super::shape::{Absent, ConfigScope, Key, Kind, Shape};
 use expect::EXPECT;
 pub use expect::PROPERTIES;
 pub use faults::ACTIONS;
 use faults::FAULT;
+use groups::{EXPECTED_GROUP, GROUP};
 
 const MAX: i64 = i32::MAX as i64;
 /// The largest cluster that a scenario may ask for.
@@ -104,14 +106,15 @@ static TOPIC: Shape = shape(
 
 static CLIENT: Shape = Shape {
     name: "client",
-    doc: "A group of equal client processes; exactly one of producer and consumer.",
+    doc: "A set of equal client processes; exactly one of producer, consumer and group.",
     keys: &[
         must("name", Kind::Name, "Names the group; its processes are NAME#0, NAME#1..."),
         may("region", Kind::Name, "The region that its processes run in; that of broker 1 if left out."),
         may("producer", Kind::Object(&PRODUCER), "Processes that write unique values."),
         may("consumer", Kind::Object(&CONSUMER), "A process that reads partitions given by hand."),
+        may("group", Kind::Object(&GROUP), "Processes that are members of a consumer group."),
     ],
-    exactly_one: &[&["producer", "consumer"]],
+    exactly_one: &[&["producer", "consumer", "group"]],
 };
 
 static PRODUCER: Shape = shape(
@@ -121,6 +124,7 @@ static PRODUCER: Shape = shape(
         must("topic", Kind::Name, "Where to."),
         or("count", Kind::Integer(1, 1_000), "1", "How many processes."),
         or("rate", Kind::Integer(1, 100_000), "10", "Records per second of each process."),
+        may("records", Kind::Integer(1, i64::MAX), "After so many records each process is done."),
         or(
             "strategy",
             Kind::Choice(&["each-in-turn", "sticky", "keyed"]),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, defaults, lenient};
+use super::{Config, Group, defaults, lenient};
 use crate::scenario::units::Bytes;
 
 /// A group of equal client processes.
@@ -27,6 +27,29 @@ pub enum Role {
     Producer(Producer),
     /// Reads partitions that it was given by hand.
     Consumer(Consumer),
+    /// Shares partitions with the other members of a consumer group, and processes what it reads.
+    Group(Group),
+}
+
+impl Role {
+    /// How many processes play it.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        match self {
+            Self::Producer(producer) => producer.count,
+            Self::Consumer(_) => 1,
+            Self::Group(group) => group.count,
+        }
+    }
+    /// The topics that it cannot do without.
+    #[must_use]
+    pub fn topics(&self) -> Vec<&str> {
+        match self {
+            Self::Producer(producer) => vec![&producer.topic],
+            Self::Consumer(consumer) => vec![&consumer.topic],
+            Self::Group(group) => group.topics.iter().chain(&group.dead_letter_topic).map(String::as_str).collect(),
+        }
+    }
 }
 
 /// Processes that write unique values.
@@ -41,6 +64,9 @@ pub struct Producer {
     /// Records per second of each process, spread evenly over the partitions.
     #[serde(default = "defaults::rate")]
     pub rate: u32,
+    /// After so many records each process is done; it goes on to the end if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<u64>,
     /// Which partition each record goes to.
     #[serde(default, skip_serializing_if = "Strategy::is_default")]
     pub strategy: Strategy,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::is_false;
+use super::{ExpectedGroup, is_false};
 
 use crate::base::{BrokerId, TopicPartition};
 use crate::scenario::units::{Between, Millis, partition_name};
@@ -57,6 +57,9 @@ pub struct Expect {
     /// When brokers are fenced.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fenced: Vec<ExpectedFencing>,
+    /// What becomes of consumer groups.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ExpectedGroup>,
     /// When brokers are back in the ISR.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejoined: Vec<ExpectedRejoin>,

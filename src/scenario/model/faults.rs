@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::operations::{AddPartitions, ElectPreferred, MoveLeader, OneBroker, Reassign, SetConfig};
+use super::operations::{AddPartitions, Comer, ElectPreferred, MoveLeader, Reassign, SetConfig};
 use super::target::{Member, Target};
 use super::when::When;
 use super::{Topic, defaults};
@@ -101,6 +101,8 @@ pub enum Action {
     ClockDrift(ClockDrift),
     /// A node's wall clock jumps.
     ClockStep(ClockStep),
+    /// A producer writes a record that nobody can process.
+    Poison(Poison),
     /// A topic is created by an admin client.
     CreateTopic(Topic),
     /// An admin client adds partitions to a topic.
@@ -113,10 +115,11 @@ pub enum Action {
     SetConfig(SetConfig),
     /// An admin client moves a partition to other brokers.
     Reassign(Reassign),
-    /// A broker comes to the cluster that was no part of it.
-    Join(OneBroker),
-    /// A broker that had joined leaves the cluster for good: it is stopped and unregistered.
-    Leave(OneBroker),
+    /// A broker comes to the cluster that was no part of it, or members of a group start that did not run.
+    Join(Comer),
+    /// A broker that had joined leaves the cluster for good: it is stopped and unregistered; or members leave their group in
+    /// good order and end.
+    Leave(Comer),
 }
 
 impl Action {
@@ -150,6 +153,7 @@ impl Action {
             Self::Misdirect(_) => "misdirect",
             Self::ClockDrift(_) => "clock-drift",
             Self::ClockStep(_) => "clock-step",
+            Self::Poison(_) => "poison",
             Self::CreateTopic(_) => "create-topic",
             Self::AddPartitions(_) => "add-partitions",
             Self::MoveLeader(_) => "move-leader",
@@ -172,6 +176,8 @@ impl Action {
                 | Self::DelayRequest(_)
                 | Self::BitRot(_)
                 | Self::Misdirect(_)
+                | Self::Poison(_)
+                | Self::Join(_)
         ) && !self.is_operation()
     }
     /// True if it is no fault but what an administrator does.
@@ -185,8 +191,8 @@ impl Action {
                 | Self::ElectPreferred(_)
                 | Self::SetConfig(_)
                 | Self::Reassign(_)
-                | Self::Join(_)
-                | Self::Leave(_)
+                | Self::Join(Comer::Broker(_))
+                | Self::Leave(Comer::Broker(_))
         )
     }
     /// Whom it hits, each with the key below the action's own under which the target stands (empty if it stands there
@@ -204,6 +210,7 @@ impl Action {
             | Self::Resume(t)
             | Self::Isolate(t)
             | Self::DiskStall(t) => vec![("", t)],
+            Self::Poison(Poison { by, .. }) => vec![("by", by)],
             Self::Cut(Link { from, to, .. })
             | Self::SlowLink(SlowLink { from, to, .. })
             | Self::LossyLink(LossyLink { from, to, .. })
@@ -408,6 +415,32 @@ pub struct Misdirect {
     /// In the log of which partition; of one that the node has a replica of, drawn from the fault stream, if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "partition_name::option")]
     pub partition: Option<TopicPartition>,
+}
+
+/// Records that nobody can process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Poison {
+    /// Who writes them.
+    pub by: Target,
+    /// What is wrong with them.
+    pub kind: PoisonKind,
+    /// Which record of the producer is the first, counted from 0; the next one if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<u64>,
+    /// How many, one after the other.
+    #[serde(default = "defaults::one")]
+    pub count: u32,
+}
+
+/// What is wrong with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PoisonKind {
+    /// It should be JSON and is not.
+    MalformedJson,
+    /// It is JSON, but a field holds what the handler does not take.
+    HandlerError,
 }
 
 /// Clocks at a wrong rate.

@@ -12,7 +12,9 @@ use crate::base::BrokerId;
 
 mod clients;
 mod expect;
+mod expect_groups;
 mod faults;
+mod groups;
 pub(super) mod lenient;
 mod operations;
 mod target;
@@ -23,11 +25,15 @@ pub use expect::{
     Expect, ExpectedAvailability, ExpectedController, ExpectedFencing, ExpectedLoad, ExpectedLogStart, ExpectedOutage,
     ExpectedRejoin, ExpectedSpread, ExpectedState,
 };
+pub use expect_groups::{
+    ExpectedCommit, ExpectedGroup, ExpectedLag, ExpectedOwners, ExpectedThroughput, PartitionOffsets,
+};
 pub use faults::{
     Action, BitRot, Bridge, ClockDrift, ClockStep, DelayRequest, DiskError, DiskFull, DiskOp, DiskSlow, Fault, Groups,
-    Heal, Link, LossyLink, Misdirect, Pair, SlowLink,
+    Heal, Link, LossyLink, Misdirect, Pair, Poison, PoisonKind, SlowLink,
 };
-pub use operations::{AddPartitions, ElectPreferred, MoveLeader, OneBroker, PartitionOnly, Reassign, SetConfig};
+pub use groups::{Delivery, Effect, Group, OnPoison, Style};
+pub use operations::{AddPartitions, Comer, ElectPreferred, MoveLeader, PartitionOnly, Reassign, SetConfig};
 pub use target::{ClientName, Member, Target};
 pub use when::{After, EventName, Milestone, When};
 
@@ -70,7 +76,10 @@ impl Scenario {
     /// Brokers that are no part of the cluster until a `join` adds them. They do not vote: voters are static.
     #[must_use]
     pub fn joining(&self) -> BTreeSet<BrokerId> {
-        let join = |fault: &Fault| if let Action::Join(member) = &fault.action { Some(member.broker) } else { None };
+        let join = |fault: &Fault| match &fault.action {
+            Action::Join(Comer::Broker(broker)) => Some(*broker),
+            _ => None,
+        };
         self.faults.iter().filter_map(join).collect()
     }
     /// The brokers that vote in the metadata quorum.
@@ -161,7 +170,7 @@ fn is_false(b: &bool) -> bool {
 
 /// What fields hold that a file leaves out; [`super::keys`] documents the same values and a test compares them.
 pub mod defaults {
-    use super::{Bytes, Millis};
+    use super::{Between, Bytes, Millis};
 
     /// Length of the chaos phase.
     #[must_use]
@@ -199,6 +208,11 @@ pub mod defaults {
     #[must_use]
     pub fn disk_latency() -> Millis {
         Millis(100)
+    }
+    /// What processing a record takes.
+    #[must_use]
+    pub fn processing() -> Between<Millis> {
+        Between(Millis(1), Millis(1))
     }
     /// Bytes of a value.
     #[must_use]

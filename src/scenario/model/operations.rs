@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::target::ClientName;
 use super::{Config, lenient};
 use crate::base::{BrokerId, TopicPartition};
 use crate::scenario::units::partition_name;
@@ -73,10 +74,12 @@ pub struct Reassign {
     pub replicas: Vec<BrokerId>,
 }
 
-/// A broker.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct OneBroker {
-    /// Which.
-    pub broker: BrokerId,
+/// Who joins or leaves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Comer {
+    /// A broker, the cluster.
+    Broker(BrokerId),
+    /// The processes of an application, `NAME`, or one of them, `NAME#i`, their group.
+    Client(ClientName),
 }

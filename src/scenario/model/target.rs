@@ -32,6 +32,8 @@ pub enum Target {
     AnyBroker,
     /// Every broker; for `start` and `resume`, every one that is down or stands still.
     AllBrokers,
+    /// The broker that coordinates this consumer group.
+    CoordinatorOf(String),
     /// Every broker of this region.
     Region(String),
 }
@@ -46,6 +48,7 @@ impl Target {
                 | Self::LeaderOf(_)
                 | Self::FollowerOf(_)
                 | Self::IsrMemberOf(_)
+                | Self::CoordinatorOf(_)
                 | Self::Voter
                 | Self::AnyBroker
         )

@@ -28,6 +28,9 @@ pub struct After {
     /// Only an event of this broker counts: it is elected, joins or leaves an ISR, is fenced, cuts its log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broker: Option<BrokerId>,
+    /// Only an event of this consumer group counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// How long after that.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub delay: Millis,
@@ -41,6 +44,10 @@ pub enum Milestone {
     Acked(u64),
     /// So many records were read by clients in all.
     Consumed(u64),
+    /// So many records were processed by applications in all, repetitions included.
+    Processed(u64),
+    /// The committed offsets of all groups amount to so much in all.
+    Committed(u64),
     /// The first such event since the chaos phase began.
     Event(EventName),
 }
@@ -63,6 +70,12 @@ pub enum EventName {
     BrokerUnfenced,
     /// A replica cut its log.
     LogTruncated,
+    /// A member of a consumer group that was stable has joined, or joins anew.
+    RebalanceStarted,
+    /// All members of a consumer group are in one generation.
+    RebalanceCompleted,
+    /// A member of a consumer group has learned that it is none any more.
+    MemberExpelled,
 }
 
 impl EventName {
@@ -75,11 +88,19 @@ impl EventName {
         "broker-fenced",
         "broker-unfenced",
         "log-truncated",
+        "rebalance-started",
+        "rebalance-completed",
+        "member-expelled",
     ];
     /// True if such an event concerns a partition.
     #[must_use]
     pub fn has_partition(self) -> bool {
         matches!(self, Self::LeaderElected | Self::IsrShrunk | Self::IsrExpanded | Self::LogTruncated)
+    }
+    /// True if such an event concerns a consumer group.
+    #[must_use]
+    pub fn has_group(self) -> bool {
+        matches!(self, Self::RebalanceStarted | Self::RebalanceCompleted | Self::MemberExpelled)
     }
 }
 

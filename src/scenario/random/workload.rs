@@ -44,7 +44,8 @@ fn producer(stream: &mut Stream, topic: &Topic, count: u32, rate: u32) -> Produc
     }
     let value_size = Bytes(*stream.pick(&VALUES));
     let (strategy, keys, hot_key) = (Strategy::default(), defaults::keys(), 0);
-    Producer { topic: topic.name.clone(), count, rate, strategy, keys, hot_key, acks: Acks::All, value_size, config }
+    let (topic, records) = (topic.name.clone(), None);
+    Producer { topic, count, rate, records, strategy, keys, hot_key, acks: Acks::All, value_size, config }
 }
 
 fn consumer(stream: &mut Stream, topic: &Topic) -> Consumer {

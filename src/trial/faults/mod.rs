@@ -20,8 +20,9 @@ use crate::base::random::Stream;
 use crate::io::sim::HostId;
 use crate::scenario::Scenario;
 use crate::scenario::budget::Loss;
-use crate::scenario::model::{Action, Target};
+use crate::scenario::model::{self, Action, ClientName, Comer, PoisonKind, Role, Target};
 use crate::world::cluster::Cluster;
+use crate::world::event;
 
 /// Whoever carries faults out.
 pub(super) struct Engine<'a> {
@@ -59,6 +60,15 @@ impl<'a> Engine<'a> {
                 engine.wake(node);
                 Vec::new()
             }),
+            Action::Join(Comer::Client(name)) => {
+                self.join(name).await;
+                Vec::new()
+            }
+            Action::Leave(Comer::Client(name)) => self.leave_group(name),
+            Action::Poison(poison) => {
+                self.poison(poison);
+                Vec::new()
+            }
             operation if operation.is_operation() => {
                 self.operate(operation).await;
                 Vec::new()
@@ -164,7 +174,42 @@ impl<'a> Engine<'a> {
         }
         vec![Undo::Resume(node.clone())]
     }
+    /// Starts members that do not run.
+    async fn join(&mut self, members: &ClientName) {
+        for node in self.clients(members) {
+            if !self.cluster.world().is_running(node.host) {
+                self.witness.note(format!("{node} joins its group"));
+                self.cluster.world().start(node.host).await;
+            }
+        }
+    }
+    fn leave_group(&mut self, members: &ClientName) -> Vec<Undo> {
+        let mut undo = Vec::new();
+        for node in self.clients(members) {
+            self.witness.note(format!("{node} leaves its group"));
+            undo.extend(self.stop(&node));
+        }
+        undo
+    }
+    fn poison(&mut self, poison: &model::Poison) {
+        let (kind, what) = match poison.kind {
+            PoisonKind::MalformedJson => (event::Poison::MalformedJson, "malformed JSON"),
+            PoisonKind::HandlerError => (event::Poison::HandlerError, "what no handler takes"),
+        };
+        let which = poison.record.map_or("next".to_owned(), |record| format!("from record {record} on"));
+        for node in self.resolve(&poison.by) {
+            let Process::Client(name) = &node.what else { continue };
+            self.witness.note(format!("{node} writes {what}: {} ({which})", poison.count));
+            self.cluster.tamper(name).order(poison.record, poison.count, kind);
+        }
+    }
 
+    /// True if a client process of this name reads.
+    fn reads(&self, process: &str) -> bool {
+        let group = ClientName::parse(process).group;
+        let client = self.scenario.clients.iter().find(|client| client.name == group);
+        client.is_some_and(|client| !matches!(client.role, Role::Producer(_)))
+    }
     /// Ends every fault: links heal, disks and clocks are well, what stands still goes on, what is down boots. A client
     /// that died stays dead unless it reads: what it wrote is known already.
     pub(super) async fn heal(&mut self) {
@@ -175,7 +220,7 @@ impl<'a> Engine<'a> {
         for node in self.everybody() {
             self.wake(&node);
             match &node.what {
-                Process::Client(name) if !self.witness.is_reader(name) => {}
+                Process::Client(name) if !self.reads(name) => {}
                 _ => self.boot(&node).await,
             }
         }

@@ -10,9 +10,7 @@ use crate::base::{BrokerId, TopicPartition};
 use crate::client::admin::{Admin, Election, Resource};
 use crate::client::config::AdminConfig;
 use crate::io::{task, time};
-use crate::scenario::model::{
-    Action, AddPartitions, ElectPreferred, MoveLeader, OneBroker, Reassign, SetConfig, Topic,
-};
+use crate::scenario::model::{Action, AddPartitions, Comer, ElectPreferred, MoveLeader, Reassign, SetConfig, Topic};
 
 /// How often it is looked whether a leaving broker has ended.
 const LOOK: Duration = Duration::from_millis(100);
@@ -29,11 +27,11 @@ impl Engine<'_> {
             Action::ElectPreferred(wish) => self.elect_preferred(wish),
             Action::SetConfig(wish) => self.set_config(wish),
             Action::Reassign(wish) => self.reassign(wish),
-            Action::Join(OneBroker { broker }) => {
+            Action::Join(Comer::Broker(broker)) => {
                 self.witness.note(format!("broker {broker} joins"));
                 self.cluster.join(*broker).await;
             }
-            Action::Leave(OneBroker { broker }) => self.leave(*broker),
+            Action::Leave(Comer::Broker(broker)) => self.leave(*broker),
             _ => unreachable!("{} is nothing that an administrator does", action.name()),
         }
     }

@@ -1,6 +1,6 @@
 //! Who is hit: a target, resolved to nodes at the moment of the fault.
 
-use super::Engine;
+use super::{Engine, plan};
 use crate::base::{BrokerId, TopicPartition};
 use crate::io::sim::HostId;
 use crate::scenario::model::{ClientName, Member, Target};
@@ -47,6 +47,10 @@ impl Engine<'_> {
                 self.one_of(replicas.into_iter().filter(|id| Some(*id) != leader).collect())
             }
             Target::IsrMemberOf(tp) => self.one_of(self.witness.partition(tp).map(|f| f.isr).unwrap_or_default()),
+            Target::CoordinatorOf(group) => {
+                let tp = plan::coordinating(self.scenario, group);
+                self.leader(&tp).map(|id| self.broker(id)).into_iter().collect()
+            }
             Target::Voter => self.one_of(self.scenario.voters()),
             Target::AnyBroker => self.one_of(self.cluster.brokers().collect()),
             Target::AllBrokers => self.cluster.brokers().map(|id| self.broker(id)).collect(),
@@ -72,7 +76,7 @@ impl Engine<'_> {
         let clients = self.cluster.clients().into_iter();
         brokers.chain(clients.map(|(name, host)| Node { host, what: Process::Client(name) })).collect()
     }
-    fn clients(&self, wanted: &ClientName) -> Vec<Node> {
+    pub(super) fn clients(&self, wanted: &ClientName) -> Vec<Node> {
         let all = self.cluster.clients().into_iter();
         let meant = all.filter(|(name, _)| {
             let name = ClientName::parse(name);

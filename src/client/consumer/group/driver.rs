@@ -34,11 +34,17 @@ pub(super) struct Both {
     /// The application, while it waits.
     pub application: Option<Waker>,
     driver: Option<Waker>,
+    /// How many turns the task has taken.
+    pub turns: u64,
+    /// The application waits for the next one.
+    pub awaited: bool,
 }
 
 impl Shared {
     pub fn new(membership: Membership) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(Both { membership, application: None, driver: None }) })
+        Arc::new(Self {
+            state: Mutex::new(Both { membership, application: None, driver: None, turns: 0, awaited: false }),
+        })
     }
 }
 
@@ -133,7 +139,8 @@ impl Driver {
                 break next_ns.into_iter().min().unwrap_or(u64::MAX).min(membership.deadline_ns(now));
             }
         };
-        if both.membership.take_changed()
+        both.turns += 1;
+        if (both.membership.take_changed() || std::mem::take(&mut both.awaited))
             && let Some(waker) = both.application.take()
         {
             waker.wake();

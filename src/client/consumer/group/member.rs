@@ -129,6 +129,24 @@ impl Member {
         drop(both);
         Polling(self.shared.clone())
     }
+    /// Whether poll must still wait for the task to do what it only does while the application polls, as JoinGroup: a
+    /// consumer with a backlog, whose polls return at once, would take part in no rebalance (`ConsumerNetworkClient.poll` does
+    /// one round of I/O in every poll). `since` holds the turn of the task that is waited for to be over.
+    pub fn awaits_task(&self, cx: &Context<'_>, now: Now, since: &mut Option<u64>) -> bool {
+        let mut both = self.lock();
+        match *since {
+            Some(turn) if both.turns > turn => return false,
+            None if !both.membership.wants_poll(now) => return false,
+            _ => {}
+        }
+        if since.is_none() {
+            *since = Some(both.turns);
+            both.wake_driver();
+        }
+        both.awaited = true;
+        both.application = Some(cx.waker().clone());
+        true
+    }
     /// What poll is to return with at once.
     pub fn take_interrupt(&mut self) -> Option<Result<(), ConsumerError>> {
         self.interrupt.take()

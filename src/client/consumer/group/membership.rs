@@ -207,6 +207,10 @@ impl Membership {
         let began = !std::mem::replace(&mut self.polling, true);
         began && (self.join_answer.is_some() || self.rejoin || self.wants_coordinator())
     }
+    /// True if something waits that is only done while the application polls, and can be done now.
+    pub fn wants_poll(&self, now: Now) -> bool {
+        self.join_answer.is_some() || self.may_join() && self.join_not_before_ns <= now.mono_ns
+    }
     /// The application has other things to do.
     pub fn poll_over(&mut self) {
         self.polling = false;

@@ -1,0 +1,271 @@
+//! Hand-made histories of consumer groups: each property accepts what Kafka permits and names what it does not.
+
+use super::verdict::{Audit, Letter};
+use super::{Application, Court, Delivery, Promises};
+use crate::base::{BrokerId, Offset, TopicPartition};
+use crate::world::history::{Op, Value};
+use crate::world::member::{Commit, Handled, MemberOp, Part, Step};
+
+fn tp(partition: i32) -> TopicPartition {
+    TopicPartition::new("t", partition)
+}
+
+fn value(offset: i64) -> Value {
+    Value { writer: 0, seq: offset as u64 }
+}
+
+/// A story of one group, told to a court.
+struct Story {
+    court: Court,
+    asks: u64,
+}
+
+impl Story {
+    fn of(delivery: Delivery, has_store: bool) -> Self {
+        let app = Application { group: "g".into(), topics: vec!["t".into()], delivery, has_store };
+        let promises = Promises { voters: vec![BrokerId(1)], applications: vec![app], ..Promises::default() };
+        Self { court: Court::new(promises), asks: 0 }
+    }
+    fn new() -> Self {
+        Self::of(Delivery::AtLeastOnce, false)
+    }
+    fn tell(&mut self, member: u32, what: MemberOp) -> &mut Self {
+        self.court.client(0, &Op::Member { member, what });
+        self
+    }
+    fn begin(&mut self, member: u32) -> &mut Self {
+        let process = format!("m#{member}").into();
+        self.tell(member, MemberOp::Began { process, group: "g".into(), part: Part::Joins })
+    }
+    fn step(&mut self, member: u32, step: Step, generation: i32, partitions: &[i32]) -> &mut Self {
+        let partitions = partitions.iter().map(|p| tp(*p)).collect();
+        let member_id = format!("id-{member}").into();
+        self.tell(member, MemberOp::Rebalance { step, partitions, member_id, generation, ago_ns: 0 })
+    }
+    fn asks_to_commit(&mut self, member: u32, generation: i32, offset: i64) -> u64 {
+        self.asks += 1;
+        let offsets = vec![(tp(0), Offset(offset))];
+        self.tell(member, MemberOp::Committing { ask: self.asks, generation, offsets });
+        self.asks
+    }
+    fn answer(&mut self, member: u32, ask: u64, commit: Commit) -> &mut Self {
+        self.tell(member, MemberOp::Committed { ask, commit })
+    }
+    fn commit(&mut self, member: u32, generation: i32, offset: i64) -> &mut Self {
+        let ask = self.asks_to_commit(member, generation, offset);
+        self.answer(member, ask, Commit::Done)
+    }
+    fn is_told(&mut self, member: u32, offset: i64) -> &mut Self {
+        self.asks += 1;
+        let (ask, offsets) = (self.asks, vec![(tp(0), Offset(offset))]);
+        self.tell(member, MemberOp::AskingOffsets { ask }).tell(member, MemberOp::ToldOffsets { ask, offsets })
+    }
+    fn read(&mut self, member: u32, offset: i64) -> &mut Self {
+        let op = Op::Read { reader: member, tp: tp(0), offset: Offset(offset), value: Some(value(offset)) };
+        self.court.client(0, &Op::Sent { value: value(offset), tp: tp(0) });
+        self.court.client(0, &op);
+        self
+    }
+    fn handle(&mut self, member: u32, offset: i64, how: Handled) -> &mut Self {
+        self.tell(member, MemberOp::Handled { partition: tp(0), offset: Offset(offset), how })
+    }
+    fn process(&mut self, member: u32, offsets: &[i64]) -> &mut Self {
+        for offset in offsets {
+            self.handle(member, *offset, Handled::Processed);
+        }
+        self
+    }
+    fn effect(&mut self, offset: i64, changed: bool) -> &mut Self {
+        self.tell(1, MemberOp::Effect { partition: tp(0), offset: Offset(offset), changed })
+    }
+    /// Reads back a log of `end` records.
+    fn audit(&mut self, end: i64) -> &mut Self {
+        for offset in 0..end {
+            self.court.client(0, &Op::Sent { value: value(offset), tp: tp(0) });
+        }
+        let records = (0..end).map(|offset| (Offset(offset), Some(value(offset)))).collect();
+        let (start, leader) = (Offset(0), BrokerId(1));
+        let audit = Audit { tp: tp(0), start, end: Offset(end), leader, records, letters: Vec::new() };
+        self.court.audit(0, &audit);
+        self
+    }
+    fn accepts(&mut self) -> &mut Self {
+        assert!(self.court.findings().violations.is_empty(), "{:#?}", self.court.findings().violations);
+        self
+    }
+    /// The evidence of the first violation, which must be of this property.
+    fn violates(&mut self, property: &str) -> String {
+        let first = self.court.findings().violations.first();
+        let first = first.unwrap_or_else(|| panic!("expected {property}, found nothing"));
+        assert_eq!(first.property, property, "{first:?}");
+        first.evidence.clone()
+    }
+}
+
+/// Members 1 and 2 own partitions 0 and 1 in generation 1.
+fn two_members() -> Story {
+    let mut s = Story::new();
+    s.begin(1).begin(2).step(1, Step::Assigned, 1, &[0]).step(2, Step::Assigned, 1, &[1]);
+    s
+}
+
+#[test]
+fn own_names_two_owners_in_one_generation() {
+    let mut s = two_members();
+    s.accepts();
+    s.step(2, Step::Revoked, 1, &[1]).step(2, Step::Assigned, 2, &[0]);
+    // The first member has not heard of generation 2 yet.
+    s.accepts();
+    s.step(1, Step::Assigned, 2, &[]);
+    assert_eq!(s.violates("OWN"), "group g: both m#2 and m#1 own t-0 in generation 2");
+}
+
+#[test]
+fn own_accepts_a_partition_that_was_given_back_lost_or_left_by_the_dead() {
+    for end in [Step::Revoked, Step::Lost] {
+        let mut s = two_members();
+        s.step(1, end, 1, &[0]).step(1, Step::Assigned, 2, &[]).step(2, Step::Assigned, 2, &[0]).accepts();
+    }
+    let mut s = two_members();
+    s.tell(1, MemberOp::Ended).step(2, Step::Assigned, 1, &[0]).accepts();
+    // Nobody saw the end of this one, but its process has begun anew.
+    let mut s = two_members();
+    let began = MemberOp::Began { process: "m#1".into(), group: "g".into(), part: Part::Joins };
+    s.tell(3, began).step(2, Step::Assigned, 1, &[0]).accepts();
+}
+
+#[test]
+fn offs_accepts_the_latest_commit_and_names_an_older_one_and_a_lost_one() {
+    let mut s = two_members();
+    s.is_told(2, -1).commit(1, 1, 5).is_told(2, 5).commit(1, 1, 8).is_told(2, 8).accepts();
+    s.is_told(2, 5);
+    let evidence = s.violates("OFFS");
+    assert_eq!(evidence, "group g: m#2 was told that 5 is committed for t-0, but 8 was committed last, by m#1");
+    let mut s = two_members();
+    s.commit(1, 1, 5).is_told(2, -1);
+    assert!(s.violates("OFFS").contains("told that nothing is committed"));
+}
+
+#[test]
+fn offs_accepts_whatever_an_unknown_or_overlapping_commit_may_have_done() {
+    let mut s = two_members();
+    s.commit(1, 1, 5);
+    let ask = s.asks_to_commit(1, 1, 8);
+    s.is_told(2, 5).is_told(2, 8).answer(1, ask, Commit::Unknown("no answer".into()));
+    s.commit(1, 1, 9).is_told(2, 9).is_told(2, 8).accepts();
+    let ask = s.asks_to_commit(1, 1, 30);
+    s.answer(1, ask, Commit::Refused("not a member".into())).is_told(2, 30);
+    s.violates("OFFS");
+}
+
+#[test]
+fn offs_names_a_commit_of_a_superseded_generation() {
+    let mut s = two_members();
+    let ask = s.asks_to_commit(1, 1, 5);
+    // It was under way when the next generation began.
+    s.step(2, Step::Assigned, 2, &[0]).answer(1, ask, Commit::Done).accepts();
+    let refused = s.asks_to_commit(1, 1, 6);
+    s.answer(1, refused, Commit::Refused("not a member".into())).accepts();
+    s.commit(1, 1, 6);
+    let evidence = s.violates("OFFS");
+    assert_eq!(evidence, "group g: m#1 committed t-0 at 6 in generation 1 after generation 2 had begun");
+}
+
+#[test]
+fn offs_names_a_member_that_starts_elsewhere_than_its_group_has_committed() {
+    let mut s = two_members();
+    s.read(1, 0).read(1, 1).commit(1, 1, 2).tell(1, MemberOp::Ended);
+    s.step(2, Step::Assigned, 2, &[0]).read(2, 2).accepts();
+    s.step(2, Step::Revoked, 2, &[0]).step(2, Step::Assigned, 3, &[0]).read(2, 3);
+    s.violates("OFFS");
+}
+
+#[test]
+fn offs_lets_a_consumer_that_commits_by_itself_commit_whatever_it_has_read() {
+    let auto = || {
+        let mut s = Story::new();
+        s.tell(1, MemberOp::Began { process: "m#1".into(), group: "g".into(), part: Part::CommitsItself });
+        s.begin(2).step(1, Step::Assigned, 1, &[0]).read(1, 0).read(1, 1).read(1, 2);
+        let offsets = vec![(tp(0), Offset(2))];
+        s.tell(1, MemberOp::CommittedItself { offsets, commit: Commit::Done });
+        s
+    };
+    auto().is_told(2, 2).is_told(2, 3).accepts();
+    auto().is_told(2, 1).violates("OFFS");
+    auto().is_told(2, 4).violates("OFFS");
+}
+
+#[test]
+fn poll_is_judged_within_one_assignment() {
+    let mut s = two_members();
+    s.read(1, 0).read(1, 1).step(1, Step::Revoked, 1, &[0]).step(1, Step::Assigned, 2, &[0]).read(1, 0).accepts();
+    s.read(1, 2);
+    s.violates("POLL");
+}
+
+#[test]
+fn at_least_once_names_exactly_the_skipped_offsets() {
+    let mut s = two_members();
+    s.process(1, &[0, 1, 2, 3]).commit(1, 1, 4).audit(6).accepts();
+    let mut s = two_members();
+    s.commit(1, 1, 10).process(1, &[0, 1]).tell(1, MemberOp::Ended).audit(12);
+    assert_eq!(s.violates("AT-LEAST-ONCE"), "group g: t-0 offsets 2 to 9 never processed, though 10 is committed");
+    let delivered = &s.court.findings().delivered["g"];
+    assert_eq!((delivered.skipped.len(), delivered.repeated.len()), (1, 0));
+}
+
+#[test]
+fn at_least_once_accepts_repetitions_and_records_that_were_given_up() {
+    let mut s = two_members();
+    s.process(1, &[0, 1]).process(2, &[0, 1]);
+    s.handle(2, 2, Handled::PassedOver).handle(2, 3, Handled::DeadLettered).commit(2, 1, 4).audit(4).accepts();
+}
+
+#[test]
+fn at_most_once_names_exactly_the_repeated_offsets_and_accepts_skips() {
+    let mut s = Story::of(Delivery::AtMostOnce, false);
+    s.begin(1).commit(1, -1, 9).process(1, &[0, 1]).audit(9).accepts();
+    let mut s = Story::of(Delivery::AtMostOnce, false);
+    s.begin(1).begin(2).process(1, &[0, 1, 2]).process(2, &[1, 2, 3]).commit(2, -1, 4).audit(4);
+    assert_eq!(s.violates("AT-MOST-ONCE"), "group g: t-0 offsets 1 to 2 processed again");
+}
+
+#[test]
+fn exactly_once_is_about_effects_where_there_is_a_store() {
+    let mut s = Story::of(Delivery::ExactlyOnce, true);
+    s.begin(1).process(1, &[0, 0]).effect(0, true).effect(0, false).commit(1, -1, 1).audit(1).accepts();
+    let mut s = Story::of(Delivery::ExactlyOnce, true);
+    s.begin(1).process(1, &[0, 0]).effect(0, true).effect(0, true).commit(1, -1, 1).audit(1);
+    assert_eq!(s.violates("EXACTLY-ONCE"), "group g: t-0 offset 0 had its effect again");
+    let mut s = Story::of(Delivery::ExactlyOnce, false);
+    s.begin(1).process(1, &[0]).commit(1, -1, 2).audit(2);
+    assert_eq!(s.violates("EXACTLY-ONCE"), "group g: t-0 offset 1 never processed");
+}
+
+#[test]
+fn a_dead_letter_is_a_copy_and_no_phantom_nor_a_duplicate() {
+    let dead = TopicPartition::new("dead", 0);
+    let audit = |letters: Vec<Letter>| Audit {
+        tp: dead.clone(),
+        start: Offset(0),
+        end: Offset(2),
+        leader: BrokerId(1),
+        records: vec![(Offset(0), Some(value(0))), (Offset(1), Some(value(0)))],
+        letters,
+    };
+    let letter = |at: i64| Letter {
+        at: (dead.clone(), Offset(at)),
+        error: Some("malformed".into()),
+        topic: Some("t".into()),
+        offset: Some("0".into()),
+    };
+    let mut s = two_members();
+    s.read(1, 0).tell(1, MemberOp::DeadLetter { value: Some(value(0)), topic: "dead".into() });
+    s.court.audit(0, &audit(vec![letter(0), letter(1)]));
+    s.accepts();
+    s.court.audit(0, &audit(Vec::new()));
+    s.violates("DENSE");
+    let mut s = two_members();
+    s.read(1, 0).court.audit(0, &audit(vec![letter(0), letter(1)]));
+    s.violates("NO-PHANTOM");
+}

@@ -1,0 +1,205 @@
+//! OFFS: a fetched committed offset is that of the latest successful commit; no commit of a superseded generation changes
+//! it; none is lost (KIP-447, KAFKA-2163; `OffsetMetadataManager`).
+//!
+//! No stricter: commits that overlap in time may take effect in either order, one whose outcome is unknown may take
+//! effect at any time or never, and so may one that was refused after it was sent, because an earlier attempt may have been
+//! stored and its answer lost; an election that gave up what was committed, of the offsets topic or of the partition itself,
+//! takes commits and positions with it; a member that finds nothing committed, or a position below the log start, starts where
+//! `auto.offset.reset` says; a consumer that commits by itself may at any time have committed whatever it had polled; and a commit that was under way when a generation began may still be of the old one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::ground::Ground;
+use super::groups::Groups;
+use super::verdict::Findings;
+use crate::base::{Offset, TopicPartition};
+use crate::world::history::Op;
+use crate::world::member::{Commit, MemberOp, Offsets, Part, Step};
+
+/// Where coordinators keep what is committed.
+const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// One commit of one partition; times are counts of what was told.
+#[derive(Clone, Debug)]
+struct Write {
+    offset: Offset,
+    asked: u64,
+    /// When it was known to have succeeded; `None` while nobody knows.
+    done: Option<u64>,
+    by: Arc<str>,
+}
+
+struct Asked {
+    at: u64,
+    group: Arc<str>,
+    generation: i32,
+    offsets: Offsets,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Offs {
+    now: u64,
+    writes: BTreeMap<(Arc<str>, TopicPartition), Vec<Write>>,
+    asked: BTreeMap<(u32, u64), Asked>,
+    /// Up to where members whose consumers commit by themselves have polled.
+    polled: BTreeMap<(Arc<str>, TopicPartition), Offset>,
+    /// When the consumer of a member last told of a commit of its own.
+    told_at: BTreeMap<u32, u64>,
+    /// Partitions that a member was assigned and has read nothing of yet: it starts where its group has committed.
+    fresh: BTreeMap<(u32, TopicPartition), Asked>,
+    /// When each generation of a group was first heard of.
+    begun: BTreeMap<(Arc<str>, i32), u64>,
+}
+
+impl Offs {
+    pub(super) fn client(&mut self, op: &Op, groups: &Groups, ground: &Ground, out: &mut Findings) {
+        match op {
+            Op::Member { member, what } => self.member(*member, what, groups, ground, out),
+            Op::Read { reader, tp, offset, .. } => self.read(*reader, tp, *offset, groups, ground, out),
+            _ => {}
+        }
+    }
+    fn read(
+        &mut self,
+        reader: u32,
+        tp: &TopicPartition,
+        offset: Offset,
+        groups: &Groups,
+        ground: &Ground,
+        out: &mut Findings,
+    ) {
+        let Some(life) = groups.member(reader) else { return };
+        if life.part == Part::CommitsItself {
+            let polled = self.polled.entry((life.group.clone(), tp.clone())).or_default();
+            *polled = offset.next().max(*polled);
+        }
+        let Some(asked) = self.fresh.remove(&(reader, tp.clone())) else { return };
+        let log_start = ground.partition(tp).map_or(Offset::ZERO, |p| p.log_start);
+        // Without a commit, or with one that retention has overtaken, it is not the coordinator who says where to start.
+        let given_up = offsets_given_up(ground) || ground.partition(tp).is_some_and(|p| !p.restarts.is_empty());
+        if !given_up && self.settled(&asked, tp).is_some_and(|last| last.offset >= log_start) {
+            self.told(&asked, tp, offset, &life.process, out);
+        }
+    }
+    fn member(&mut self, member: u32, what: &MemberOp, groups: &Groups, ground: &Ground, out: &mut Findings) {
+        let member = &member;
+        let Some(life) = groups.member(*member) else { return };
+        self.now += 1;
+        let (at, group) = (self.now, life.group.clone());
+        match what {
+            MemberOp::Rebalance { step: Step::Assigned, generation, partitions, .. } => {
+                for tp in partitions {
+                    let asked = Asked { at, group: group.clone(), generation: -1, offsets: Vec::new() };
+                    self.fresh.insert((*member, tp.clone()), asked);
+                }
+                self.begun.entry((group, *generation)).or_insert(at);
+            }
+            MemberOp::Rebalance { step: Step::Revoked | Step::Lost, partitions, .. } => {
+                self.fresh.retain(|(of, tp), _| of != member || !partitions.contains(tp));
+            }
+            MemberOp::Committing { ask, generation, offsets } => {
+                for (tp, offset) in offsets {
+                    let write = Write { offset: *offset, asked: at, done: None, by: life.process.clone() };
+                    self.writes.entry((group.clone(), tp.clone())).or_default().push(write);
+                }
+                let asked = Asked { at, group, generation: *generation, offsets: offsets.clone() };
+                self.asked.insert((*member, *ask), asked);
+            }
+            MemberOp::Committed { ask, commit } => {
+                let Some(asked) = self.asked.remove(&(*member, *ask)) else { return };
+                self.settle(&asked, commit, &life.process, out);
+            }
+            MemberOp::CommittedItself { offsets, commit: Commit::Done } => {
+                // It was asked for after the one before it was answered, and nobody knows when.
+                let asked = self.told_at.insert(*member, at).unwrap_or(0);
+                for (tp, offset) in offsets {
+                    let writes = self.writes.entry((group.clone(), tp.clone())).or_default();
+                    writes.retain(|w| w.done.is_none_or(|done| done > asked));
+                    writes.push(Write { offset: *offset, asked, done: Some(at), by: life.process.clone() });
+                }
+            }
+            MemberOp::AskingOffsets { ask } => {
+                self.asked.insert((*member, *ask), Asked { at, group, generation: -1, offsets: Vec::new() });
+            }
+            MemberOp::ToldOffsets { ask, offsets } => {
+                let Some(asked) = self.asked.remove(&(*member, *ask)) else { return };
+                for (tp, offset) in offsets.iter().filter(|_| !offsets_given_up(ground)) {
+                    self.told(&asked, tp, *offset, &life.process, out);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn settle(&mut self, asked: &Asked, commit: &Commit, by: &str, out: &mut Findings) {
+        for (tp, offset) in &asked.offsets {
+            let Some(writes) = self.writes.get_mut(&(asked.group.clone(), tp.clone())) else { continue };
+            match commit {
+                Commit::Unknown(_) => {}
+                Commit::Refused(_) => writes.retain(|w| w.asked != asked.at),
+                Commit::Done => {
+                    let mine = writes.iter_mut().find(|w| w.asked == asked.at && w.offset == *offset);
+                    if let Some(mine) = mine {
+                        mine.done = Some(self.now);
+                    }
+                    // What was over before this one began cannot be the latest any more.
+                    writes.retain(|w| w.done.is_none_or(|done| done > asked.at));
+                }
+            }
+        }
+        let newer = self.begun.range((asked.group.clone(), asked.generation + 1)..(asked.group.clone(), i32::MAX));
+        let before = newer.filter(|(_, begun)| **begun < asked.at).map(|((_, generation), _)| *generation).next();
+        if let (Commit::Done, Some(newer), true) = (commit, before, asked.generation >= 0) {
+            let what: Vec<_> = asked.offsets.iter().map(|(tp, offset)| format!("{tp} at {offset}")).collect();
+            out.report(
+                "OFFS",
+                None,
+                format!(
+                    "group {}: {by} committed {} in generation {} after generation {newer} had begun",
+                    asked.group,
+                    what.join(", "),
+                    asked.generation
+                ),
+            );
+        }
+    }
+
+    /// The commit that was over last before the question; whatever had ended before it began was dropped.
+    fn settled(&self, asked: &Asked, tp: &TopicPartition) -> Option<&Write> {
+        let writes = self.writes.get(&(asked.group.clone(), tp.clone()))?;
+        writes.iter().filter(|w| w.done.is_some_and(|done| done < asked.at)).max_by_key(|w| w.asked)
+    }
+
+    fn told(&self, asked: &Asked, tp: &TopicPartition, told: Offset, to: &str, out: &mut Findings) {
+        let none = Vec::new();
+        let writes = self.writes.get(&(asked.group.clone(), tp.clone())).unwrap_or(&none);
+        let last = self.settled(asked, tp);
+        let polled = self.polled.get(&(asked.group.clone(), tp.clone())).copied().unwrap_or(Offset::NONE);
+        let by_itself = told <= polled && last.is_none_or(|last| told >= last.offset);
+        let allowed = by_itself
+            || match last {
+                None if told == Offset::NONE => true,
+                None => writes.iter().any(|w| w.offset == told),
+                Some(last) => writes.iter().any(|w| w.offset == told && w.done.is_none_or(|done| done > last.asked)),
+            };
+        if !allowed {
+            let committed = last.map_or("nothing was committed".to_owned(), |w| {
+                format!("{} was committed last, by {}", w.offset, w.by)
+            });
+            let told = if told == Offset::NONE { "nothing".to_owned() } else { told.to_string() };
+            out.report(
+                "OFFS",
+                None,
+                format!("group {}: {to} was told that {told} is committed for {tp}, but {committed}", asked.group),
+            );
+        }
+    }
+}
+
+/// True if an election has given up what was committed in the topic that keeps the commits.
+fn offsets_given_up(ground: &Ground) -> bool {
+    let mut kept = ground.partitions().filter(|(tp, _)| &*tp.topic == OFFSETS_TOPIC);
+    kept.any(|(_, p)| !p.restarts.is_empty())
+}
