@@ -150,3 +150,16 @@ fn a_fault_waits_for_what_it_is_told_to_wait_for() {
     assert_eq!(paused, elected + 1_000);
     at(&verdict, "topic orders is created");
 }
+
+#[test]
+fn a_broker_whose_disk_fails_before_it_has_registered_ends() {
+    let verdict = run(&json!([
+        {"at": "5s", "for": "1s", "power-cut": {"broker": 3}},
+        {"at": "5s", "delay-request": {"api": "BrokerRegistration", "from": {"broker": 3}, "to": "all-brokers",
+            "by": "60s", "count": 50}},
+        {"at": "15s", "disk-error": {"on": {"broker": 3}, "op": "append"}},
+        {"at": "25s", "start": {"broker": 3}}
+    ]));
+    let ended = at(&verdict, "the process of broker 3 ends");
+    assert!((15_000..=17_000).contains(&ended), "{ended}");
+}

@@ -54,7 +54,7 @@ pub(super) struct Shell {
     next_token: u64,
     leadership: watch::Sender<Leadership>,
     news: watch::Sender<u64>,
-    failure: watch::Sender<Failure>,
+    pub(super) failure: watch::Sender<Failure>,
     /// What the probe was told last.
     told_visible: Offset,
     told_durable: Offset,
