@@ -1,7 +1,10 @@
 //! LM: two replicas agree (epoch, batch digest) at every offset below both high watermarks (Raft's log matching,
 //! restricted to what is known to be committed; KIP-101, KIP-279).
 //!
-//! No stricter: above its own high watermark a replica may hold what was never committed until it truncates.
+//! No stricter: above its own high watermark a replica may hold what was never committed until it truncates. Nor is what
+//! lies below the log start of any replica compared with the committed log: a follower whose epochs are all older than
+//! those that its leader retains is cut at the leader's log start (`LeaderEpochFileCache.endOffsetFor`), and drops what
+//! lies below only after it has taken over the high watermark.
 
 use super::ground::{Ground, Partition, Replica};
 use super::verdict::Findings;
@@ -24,7 +27,7 @@ pub(super) fn check(tp: &TopicPartition, node: BrokerId, event: &Event, p: &Part
     }
     let Some(replica) = p.replicas.get(&node) else { return };
     let bound = replica.high_watermark.min(p.true_hw);
-    if replica.agreed < bound && replica.end() > replica.agreed && !replica.excused {
+    if replica.agreed.max(p.log_start) < bound && replica.end() > replica.agreed && !replica.excused {
         out.report(
             "LM",
             Some("inconsistent-offsets"),

@@ -56,7 +56,8 @@ pub(super) fn clients_pending(witness: &Witness, readers: &[(String, Vec<TopicPa
     for (name, tp) in all {
         let Some(reader) = witness.reader(name) else { continue };
         let end = witness.replicas(tp).iter().map(|(_, end, _)| *end).max().unwrap_or(Offset::ZERO);
-        let at = read.get(&(reader, tp.clone())).copied().unwrap_or(Offset::ZERO);
+        // What retention took before the reader came to it cannot be read any more.
+        let at = read.get(&(reader, tp.clone())).copied().unwrap_or(Offset::ZERO).max(witness.log_start(tp));
         if at < end {
             return Some(format!("reader {name} has read {tp} up to {at}, not {end}"));
         }
