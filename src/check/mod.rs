@@ -21,6 +21,7 @@ mod order;
 mod quorum;
 mod raft_commit;
 mod raft_leader;
+mod raft_stability;
 mod strong_isr;
 
 #[cfg(test)]
@@ -30,6 +31,7 @@ use crate::base::BrokerId;
 use crate::broker::probe::Event;
 use crate::world::history::Op;
 use ground::Ground;
+pub use raft_stability::QuorumTimeouts;
 pub use verdict::{Findings, PermittedLoss, Violation};
 
 /// What the configuration under test promises; the oracles need to know it to tell a violation from what is allowed.
@@ -41,6 +43,8 @@ pub struct Promises {
     pub elr: bool,
     /// Voters of the metadata quorum.
     pub voters: Vec<BrokerId>,
+    /// The timeouts of the metadata quorum.
+    pub quorum: QuorumTimeouts,
 }
 
 /// All oracles over one run.
@@ -50,6 +54,7 @@ pub struct Court {
     quorum: quorum::Quorum,
     findings: Findings,
     raft_leader: raft_leader::RaftLeader,
+    raft_stability: raft_stability::RaftStability,
     raft_commit: raft_commit::RaftCommit,
     metadata: metadata_prefix::MetadataPrefix,
     controller: controller_state::ControllerState,
@@ -70,6 +75,7 @@ impl Court {
             quorum: quorum::Quorum::new(&promises.voters),
             findings: Findings::default(),
             raft_leader: raft_leader::RaftLeader::default(),
+            raft_stability: raft_stability::RaftStability::new(&promises),
             raft_commit: raft_commit::RaftCommit,
             metadata: metadata_prefix::MetadataPrefix::default(),
             controller: controller_state::ControllerState::new(promises.elr),
@@ -86,6 +92,7 @@ impl Court {
     pub fn observe(&mut self, at_ns: u64, node: BrokerId, event: &Event) {
         self.findings.at_ns = at_ns;
         self.raft_leader.observe(node, event, &mut self.findings);
+        self.raft_stability.observe(node, event, &mut self.findings);
         self.high_watermark.observe(node, event, &self.ground, &mut self.findings);
         self.metadata.observe(node, event, &self.quorum, &mut self.findings);
         let grown = self.quorum.observe(node, event, &mut self.findings);
@@ -112,6 +119,11 @@ impl Court {
     pub fn node_down(&mut self, node: BrokerId, storage_fault: bool) {
         self.ground.node_down(node, storage_fault);
         self.quorum.node_down(node);
+        self.raft_stability.node_down(node);
+    }
+    /// A node's process stands still, or goes on.
+    pub fn node_stands(&mut self, at_ns: u64, node: BrokerId, standing: bool) {
+        self.raft_stability.node_stands(at_ns, node, standing);
     }
     /// The disk of a node has lost or spoiled what was on it, whether the node knows or not.
     pub fn disk_harmed(&mut self, node: BrokerId) {
@@ -122,6 +134,7 @@ impl Court {
         self.findings.at_ns = at_ns;
         strong_isr::check(&self.ground, &mut self.findings);
         log_matching::check_all(&self.ground, &mut self.findings);
+        self.raft_stability.quiet_point(&mut self.findings);
     }
     /// The auditor read the whole of a partition after healing, from its log start to its end.
     pub fn audit(&mut self, at_ns: u64, audit: &verdict::Audit) {

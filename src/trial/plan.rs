@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::run::ids;
 use crate::base::{BrokerId, TopicPartition};
 use crate::broker::config::BrokerConfig;
-use crate::check::Promises;
+use crate::check::{Promises, QuorumTimeouts};
 use crate::client::admin::NewTopic;
 use crate::client::config::{ConsumerConfig, ProducerConfig};
 use crate::scenario::Scenario;
@@ -64,10 +64,19 @@ pub(super) fn region_of_client(scenario: &Scenario, process: &str) -> u32 {
 /// What the configuration promises.
 pub(super) fn promises(scenario: &Scenario) -> Promises {
     let config = broker_config(&scenario.cluster.config, None);
+    let cluster = &scenario.cluster;
+    let each = |of: fn(&BrokerConfig) -> i64| {
+        let all = ids(scenario).into_iter().map(|id| broker_config(&cluster.config, cluster.broker_config.get(&id)));
+        all.map(|c| of(&c)).max().unwrap_or(0) as u64
+    };
     Promises {
         min_isr: config.min_insync_replicas as usize,
         elr: config.eligible_leader_replicas,
         voters: ids(scenario),
+        quorum: QuorumTimeouts {
+            election_ms: each(|c| c.quorum_election_timeout_ms),
+            fetch_ms: each(|c| c.quorum_fetch_timeout_ms),
+        },
     }
 }
 

@@ -38,6 +38,8 @@ struct Told {
     /// Writes whose outcome is not known yet.
     open: BTreeMap<Value, TopicPartition>,
     triggers: Triggers,
+    /// The offset after the last record that each reader has read of each partition.
+    read_up_to: BTreeMap<(u32, TopicPartition), Offset>,
     /// The number of the current life of each client process, by its name.
     writers: BTreeMap<String, u32>,
     readers: BTreeMap<String, u32>,
@@ -73,6 +75,7 @@ impl Witness {
             history: History::default(),
             open: BTreeMap::new(),
             triggers: Triggers::default(),
+            read_up_to: BTreeMap::new(),
             writers: BTreeMap::new(),
             readers: BTreeMap::new(),
             next_writer: 0,
@@ -227,14 +230,12 @@ impl Witness {
     /// The end of each partition that each reader has reached.
     #[must_use]
     pub fn read_up_to(&self) -> BTreeMap<(u32, TopicPartition), Offset> {
-        let told = self.told.lock();
-        let mut next = BTreeMap::new();
-        for entry in told.history.iter() {
-            if let Op::Read { reader, tp, offset, .. } = entry.op {
-                next.insert((reader, tp), offset.next());
-            }
-        }
-        next
+        self.told.lock().read_up_to.clone()
+    }
+    /// Below this offset records of a partition may be gone: retention has taken them.
+    #[must_use]
+    pub fn log_start(&self, tp: &TopicPartition) -> Offset {
+        self.told.lock().court.ground().partition(tp).map_or(Offset::ZERO, |p| p.log_start)
     }
     /// Ends the hearing: findings, timeline and history.
     #[must_use]
@@ -255,7 +256,10 @@ impl Told {
             }
             Op::Acked { value, .. } | Op::Failed { value, .. } if self.open.remove(value).is_none() => return false,
             Op::Acked { .. } => come = self.triggers.acked(),
-            Op::Read { .. } => come = self.triggers.consumed(),
+            Op::Read { reader, tp, offset, .. } => {
+                self.read_up_to.insert((*reader, tp.clone()), offset.next());
+                come = self.triggers.consumed();
+            }
             Op::Failed { .. } | Op::Positioned { .. } => {}
         }
         self.court.client(at_ns, &op);
@@ -335,6 +339,10 @@ impl Watch for Witness {
         if matches!(error, NodeError::Lifecycle(LifecycleError::RegistrationTimeout(_))) {
             self.told.lock().unregistered.push(node);
         }
+    }
+    fn node_stands(&self, node: BrokerId, standing: bool) {
+        let at = self.now_ns();
+        self.told.lock().court.node_stands(at, node, standing);
     }
     fn disk_harmed(&self, node: BrokerId) {
         self.told.lock().court.disk_harmed(node);
