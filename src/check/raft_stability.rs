@@ -3,8 +3,8 @@
 //! KAFKA-15489).
 //!
 //! No stricter: a node that stood still is judged from the moment when it went on, and whoever lost its leader a moment
-//! ago may have promised its vote before it found it again, so that only roles count which have lasted. A leader may
-//! still be extended by fetches that were long on their way, but not for longer than [`LATE_MS`].
+//! ago may have promised its vote before it found it again, so that only roles count which have lasted. A leader counts
+//! the voters that fetch in one window after the other, so that the last of its majority may have fetched two windows ago.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,6 @@ use super::verdict::Findings;
 use crate::base::time::NANOS_PER_MS;
 use crate::base::{BrokerId, LeaderEpoch};
 use crate::broker::probe::{Event, RaftRole};
-
-/// How long a fetch may be on its way.
-const LATE_MS: u64 = 10_000;
 
 /// The timeouts that both promises are made of, in milliseconds; the longest that any voter has.
 #[derive(Clone, Copy, Debug)]
@@ -43,22 +40,25 @@ pub(super) struct RaftStability {
     voters: usize,
     timeouts: QuorumTimeouts,
     members: BTreeMap<BrokerId, Member>,
-    /// The latest election that was won, and when.
-    elected: (LeaderEpoch, u64),
+    /// When each voter last fetched, by the word of the leader that it fetched from.
+    fetches: BTreeMap<(BrokerId, BrokerId), u64>,
 }
 
 impl RaftStability {
     pub(super) fn new(promises: &Promises) -> Self {
         let (voters, timeouts) = (promises.voters.len(), promises.quorum);
-        Self { voters, timeouts, members: BTreeMap::new(), elected: (LeaderEpoch::NONE, 0) }
+        Self { voters, timeouts, members: BTreeMap::new(), fetches: BTreeMap::new() }
     }
     pub(super) fn observe(&mut self, node: BrokerId, event: &Event, out: &mut Findings) {
+        if let Event::RaftFetched { voter, .. } = event {
+            self.fetches.insert((node, *voter), out.at_ns);
+        }
         let Event::RaftRole { epoch, role, leader } = event else { return };
         if *role == RaftRole::Candidate {
             self.campaign(node, *epoch, out);
         }
-        if *role == RaftRole::Leader && *epoch > self.elected.0 {
-            self.elected = (*epoch, out.at_ns);
+        if *role == RaftRole::Leader {
+            self.fetches.retain(|(leader, _), _| *leader != node);
         }
         let before = self.members.get(&node);
         let (standing, went_on_ns) = before.map_or((false, None), |m| (m.standing, m.went_on_ns));
@@ -75,24 +75,24 @@ impl RaftStability {
             member.went_on_ns = (!standing).then_some(at_ns).or(member.went_on_ns);
         }
     }
-    /// A leader that was succeeded long ago must know by now that nobody follows it any more.
+    /// A leader that a majority does not fetch from any more has to resign.
     pub(super) fn quiet_point(&self, out: &mut Findings) {
-        let (latest, elected_ns) = self.elected;
-        // Kafka's check-quorum timeout is one and a half times the fetch timeout.
-        let patience_ns = (self.timeouts.fetch_ms * 3 / 2 + LATE_MS) * NANOS_PER_MS;
-        let zombie = |m: &Member| {
-            let from = elected_ns.max(m.since_ns);
-            m.role == RaftRole::Leader && m.epoch < latest && !m.standing && out.at_ns > from + patience_ns
-        };
-        let zombies: Vec<_> = self.members.iter().filter(|(_, m)| zombie(m)).map(|(id, m)| (*id, m.epoch)).collect();
-        for (node, epoch) in zombies {
-            let ago = (out.at_ns - elected_ns) / NANOS_PER_MS;
-            let evidence = format!(
-                "node {node} still leads the quorum in epoch {epoch}, though a majority elected the leader of epoch {latest} \
-                 {ago} ms ago"
-            );
-            out.report("RAFT-STABLE", None, evidence);
+        // Kafka's check-quorum timeout is one and a half times the fetch timeout; a tenth is for clocks that drift.
+        let patience_ns = (self.timeouts.fetch_ms * 3 * 11 / 10 + 1_000) * NANOS_PER_MS;
+        let lately = |at: u64| at + patience_ns >= out.at_ns;
+        let mut zombies = Vec::new();
+        for (node, m) in self.members.iter().filter(|(_, m)| m.role == RaftRole::Leader && !m.standing) {
+            let fetches = self.fetches.range((*node, BrokerId(i32::MIN))..=(*node, BrokerId(i32::MAX)));
+            let followers: Vec<_> = fetches.filter(|(_, at)| lately(**at)).map(|((_, voter), _)| voter.0).collect();
+            if !lately(m.since_ns) && followers.len() < self.voters / 2 {
+                zombies.push(format!(
+                    "node {node} still leads the quorum in epoch {}, though of {} voters only {followers:?} have fetched from it \
+                     lately",
+                    m.epoch, self.voters
+                ));
+            }
         }
+        zombies.into_iter().for_each(|evidence| out.report("RAFT-STABLE", None, evidence));
     }
     /// Whoever campaigns has a majority that would vote for it: so many must not be content with their leader.
     fn campaign(&self, node: BrokerId, epoch: LeaderEpoch, out: &mut Findings) {

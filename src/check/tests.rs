@@ -475,25 +475,27 @@ fn whoever_lost_its_leader_may_have_promised_its_vote() {
 }
 
 #[test]
-fn a_leader_that_was_succeeded_long_ago_has_to_resign() {
-    let succeeded = || {
-        let mut s = quorum_of_three();
-        s.court.node_stands(2_000_000_000, BrokerId(1), true);
-        quorum_role(&mut s, 20, 2, RaftRole::Leader, 2, Some(2));
-        s
+fn a_leader_that_no_majority_fetches_from_has_to_resign() {
+    let fetched = |s: &mut Story, at_s: u64, voter: i32| {
+        let event = Event::RaftFetched { voter: BrokerId(voter), epoch: LeaderEpoch(1) };
+        s.court.observe(at_s * 1_000_000_000, BrokerId(1), &event);
     };
-    let mut s = succeeded();
+    let mut s = quorum_of_three();
+    fetched(&mut s, 20, 2);
+    s.court.quiet_point(27_000_000_000);
+    s.accepts();
+    // One that stood still is judged from when it went on.
+    s.court.node_stands(27_000_000_000, BrokerId(1), true);
     s.court.quiet_point(90_000_000_000);
+    s.court.node_stands(90_000_000_000, BrokerId(1), false);
+    s.court.quiet_point(97_000_000_000);
     s.accepts();
-    s.court.node_stands(91_000_000_000, BrokerId(1), false);
-    s.court.quiet_point(103_000_000_000);
-    s.accepts();
-    s.court.quiet_point(105_000_000_000);
+    let mut resigned = quorum_of_three();
+    quorum_role(&mut resigned, 5, 1, RaftRole::Resigned, 1, None);
+    resigned.court.quiet_point(90_000_000_000);
+    resigned.accepts();
+    s.court.quiet_point(98_000_000_000);
     assert_eq!(s.names(), ["RAFT-STABLE"]);
-    let mut s = succeeded();
-    quorum_role(&mut s, 92, 1, RaftRole::Resigned, 1, None);
-    s.court.quiet_point(200_000_000_000);
-    s.accepts();
 }
 
 #[test]
@@ -511,4 +513,20 @@ fn what_retention_has_taken_from_the_leader_is_not_compared() {
     let mut gone = leave(2);
     gone.tell(3, Event::LogStart { tp: tp(), start: Offset(2) });
     gone.accepts();
+}
+
+#[test]
+fn a_log_that_begins_anew_takes_its_high_watermark_along() {
+    let begun_anew = |told: bool| {
+        let mut s = Story::healthy();
+        s.load(3, &[mark(0, 1, 100)]);
+        if told {
+            let (epoch, high_watermark, log_end) = (LeaderEpoch(1), Offset(2), Offset(2));
+            s.tell(3, Event::HighWatermark { tp: tp(), epoch, leading: false, high_watermark, log_end });
+        }
+        s.tell(3, Event::LogTruncated { tp: tp(), to: Offset(2), start: Offset(2) });
+        s
+    };
+    begun_anew(true).accepts();
+    begun_anew(false).violates("HW");
 }

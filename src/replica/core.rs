@@ -286,11 +286,11 @@ impl ReplicaCore {
     pub(super) fn truncate_fully(&mut self, start: Offset, out: &mut Vec<Output>) {
         self.log.truncate_fully_to(start);
         self.producers.clear(start);
-        out.push(Output::TruncateFully { start, generation: self.log.generation() });
         if self.high_watermark < start && !planted(Bug::TruncationKeepsHighWatermark) {
             self.high_watermark = start;
             out.push(Output::HighWatermark(start));
         }
+        out.push(Output::TruncateFully { start, generation: self.log.generation() });
         self.lower_high_watermark(out);
     }
     fn lower_high_watermark(&mut self, out: &mut Vec<Output>) {

@@ -118,6 +118,12 @@ impl Shell {
         let token = Token(self.next_token);
         self.next_token += 1;
         self.waiting.insert(token, answer);
+        if let Request::Fetch { replica: voter, epoch, .. } | Request::FetchSnapshot { replica: voter, epoch, .. } =
+            request
+            && self.leading.is_some_and(|(led, _)| led == epoch)
+        {
+            self.probe.tell(Event::RaftFetched { voter, epoch });
+        }
         self.feed(now, Input::Request { token, request });
         receiver
     }
