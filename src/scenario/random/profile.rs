@@ -19,6 +19,8 @@ pub enum Kind {
     LastReplica,
     /// A leader dies and its successor soon after it.
     DoubleFailover,
+    /// Leaders of a partition die one after another, while two of its replicas do not hear each other.
+    FastFailovers,
     /// The active controller is lost, and in the election one of the voters loses power.
     ElectionStorm,
     /// All replicas of a partition are stopped one after another and come back in another order.
@@ -120,6 +122,7 @@ pub const PROFILES: &[Profile] = &[
         faults: (8, 18),
         kinds: &[
             (Kind::DoubleFailover, 3),
+            (Kind::FastFailovers, 3),
             (Kind::LastReplica, 2),
             (Kind::RollingStop, 2),
             (Kind::LeftBehind, 2),
@@ -144,7 +147,8 @@ pub const PROFILES: &[Profile] = &[
             (Kind::Pause, 2),
             (Kind::Client, 1),
             (Kind::LastReplica, 2),
-            (Kind::DoubleFailover, 2),
+            (Kind::DoubleFailover, 1),
+            (Kind::FastFailovers, 3),
             (Kind::ElectionStorm, 2),
             (Kind::RollingStop, 2),
             (Kind::LeftBehind, 1),

@@ -3,7 +3,7 @@
 use super::{Nemesis, RECOVERY_MS};
 use crate::base::BrokerId;
 use crate::scenario::budget::{self, Loss};
-use crate::scenario::model::{Action, DelayRequest, EventName, Target};
+use crate::scenario::model::{Action, DelayRequest, EventName, Link, Target};
 use crate::scenario::units::Millis;
 
 impl Nemesis<'_> {
@@ -105,6 +105,25 @@ impl Nemesis<'_> {
             self.down(second_at, second, !power, lasts);
         }
     }
+    /// Two replicas of a partition do not hear each other while its leaders die one after another and are back at once:
+    /// each leadership leaves records behind that the next one never sees.
+    pub(super) fn fast_failovers(&mut self, at: u64) {
+        let many = self.stakes.iter().filter(|s| s.replicas.len() > 2);
+        let many: Vec<_> = many.map(|s| (s.tp.clone(), s.replicas.clone())).collect();
+        if many.is_empty() {
+            return;
+        }
+        let (tp, mut replicas) = self.stream.pick(&many).clone();
+        self.stream.shuffle(&mut replicas);
+        let (from, to) = (Target::Broker(replicas[0]), Target::Broker(replicas[1]));
+        let mut next = at + self.stream.between(20, 600);
+        for _ in 0..self.stream.between(2, 3) {
+            let lasts = self.stream.between(20, 300);
+            self.add(next, lasts, Action::Crash(Target::LeaderOf(tp.clone())));
+            next += lasts + self.stream.between(600, 3_000);
+        }
+        self.add(at, next - at, Action::Cut(Link { from, to, one_way: false }));
+    }
     /// The active controller is lost, and in the election one of the voters loses power.
     pub(super) fn election_storm(&mut self, at: u64) {
         let lasts = self.stream.between(500, 8_000);
@@ -171,12 +190,14 @@ impl Nemesis<'_> {
             return;
         }
         let leader = Target::LeaderOf(self.stream.pick(&held).clone());
-        let lasts = self.stream.between(200, 2_000);
+        // Nobody may register anew while the session of its former life lasts.
+        let session = self.session_ms;
+        let lasts = self.stream.between(50, session / 2);
         self.down(at, broker, true, lasts);
-        let by = Millis(self.stream.between(1_000, 6_000));
+        let by = Millis(self.stream.between(session + 500, session * 2 + 4_000));
         let (api, to, count) = ("AlterPartition".to_owned(), Target::Controller, 20);
-        self.add(at + lasts, 0, Action::DelayRequest(DelayRequest { api, from: leader, to, by, count }));
-        let again = at + lasts + self.stream.between(300, 3_000);
+        self.add(at + session / 2, 0, Action::DelayRequest(DelayRequest { api, from: leader, to, by, count }));
+        let again = at + session + self.stream.between(200, 2_500);
         let lasts = self.stream.between(20, 500);
         self.down(again, broker, true, lasts);
     }

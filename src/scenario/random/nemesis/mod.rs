@@ -119,6 +119,7 @@ impl<'a> Nemesis<'a> {
             Kind::Client => self.client(at),
             Kind::LastReplica => self.last_replica(at),
             Kind::DoubleFailover => self.double_failover(at),
+            Kind::FastFailovers => self.fast_failovers(at),
             Kind::ElectionStorm => self.election_storm(at),
             Kind::RollingStop => self.rolling_stop(at),
             Kind::LeftBehind => self.left_behind(at),
