@@ -14,7 +14,7 @@ macro_rules! marks {
             /// Every mark, in the order of the rooms that they stand in.
             pub const ALL: &'static [Mark] = &[$(Mark::$variant,)*];
             /// States that fewer than one default seed in a hundred may reach; all others must be reached.
-            pub const RARE: &'static [Mark] = &[Mark::IneligibleReplica];
+            pub const RARE: &'static [Mark] = &[Mark::LogCompacted, Mark::IneligibleReplica];
             /// The name in a campaign's report.
             #[must_use]
             pub fn name(self) -> &'static str {
@@ -29,6 +29,8 @@ marks! {
     SegmentRolled = "segment-rolled";
     /// Retention let go of segments.
     RetentionMovedStart = "retention-moved-log-start";
+    /// The cleaner compacted a log.
+    LogCompacted = "log-compacted";
     /// Recovery cut off what was not whole at the end of a log.
     TornTailCut = "torn-tail-cut";
     /// A producer's retry was answered from the last five batches.

@@ -179,8 +179,16 @@ config! {
     log_retention_check_interval_ms: i64 = 300_000, "log.retention.check.interval.ms", 1 ..= i64::MAX;
     /// How long the files of a deleted segment stay, in ms.
     log_segment_delete_delay_ms: i64 = 60_000, "log.segment.delete.delay.ms", 0 ..= i64::MAX;
+    /// Compact the logs whose topics ask for it.
+    log_cleaner_enable: bool = true, "log.cleaner.enable";
+    /// How long the cleaner waits when no log is due, in ms.
+    log_cleaner_backoff_ms: i64 = 15_000, "log.cleaner.backoff.ms", 0 ..= i64::MAX;
+    /// Bytes for the keys of one cleaning, 24 for each.
+    log_cleaner_dedupe_buffer_size: i64 = 134_217_728, "log.cleaner.dedupe.buffer.size", 1 ..= i64::MAX;
     /// Bytes between two entries of the offset index.
     log_index_interval_bytes: i64 = 4_096, "log.index.interval.bytes", 0 ..= MAX;
+    /// Records of a log that may be off the device; an append that would leave more waits until they are on it.
+    log_flush_interval_messages: i64 = i64::MAX, "log.flush.interval.messages", 1 ..= i64::MAX;
     /// The largest record batch that is accepted, in bytes.
     message_max_bytes: i64 = 1_048_588, "message.max.bytes", 0 ..= MAX;
     /// A producer that was silent for this long is forgotten, in ms.

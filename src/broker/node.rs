@@ -214,6 +214,7 @@ fn partitions_config(options: &NodeOptions) -> PartitionsConfig {
             segment_bytes: c.log_segment_bytes as u32,
             segment_ms: c.log_roll_ms as u64,
             index_interval_bytes: c.log_index_interval_bytes as u32,
+            flush_messages: c.log_flush_interval_messages as u64,
             max_message_bytes: c.message_max_bytes as u32,
             retention_ms: c.log_retention_ms,
             retention_bytes: c.log_retention_bytes,
@@ -221,6 +222,9 @@ fn partitions_config(options: &NodeOptions) -> PartitionsConfig {
             ..LogConfig::default()
         },
         retention_check_interval_ms: c.log_retention_check_interval_ms as u64,
+        cleaner_enable: c.log_cleaner_enable,
+        cleaner_backoff_ms: c.log_cleaner_backoff_ms as u64,
+        cleaner_dedupe_buffer_bytes: c.log_cleaner_dedupe_buffer_size as u64,
         min_insync_replicas: c.min_insync_replicas as usize,
         replica_lag_time_max_ms: c.replica_lag_time_max_ms as u64,
         replica_fetch_wait_max_ms: c.replica_fetch_wait_max_ms as u64,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::base::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, TopicPartition};
+use crate::log::BatchInfo;
 pub use crate::raft::SnapshotId;
 
 /// Identity of one batch in a log: what two replicas must agree on.
@@ -19,6 +20,14 @@ pub struct BatchMark {
     pub epoch: LeaderEpoch,
     /// Its CRC-32C: covers everything but base offset, length and leader epoch.
     pub crc: u32,
+}
+
+impl BatchMark {
+    /// The identity of a batch of a log.
+    #[must_use]
+    pub fn of(batch: &BatchInfo) -> Self {
+        Self { base: batch.base, next: batch.next, epoch: batch.epoch, crc: batch.crc }
+    }
 }
 
 /// Role of a node in the metadata quorum.
@@ -117,6 +126,8 @@ pub enum Event {
     LogTruncated { tp: TopicPartition, to: Offset, start: Offset },
     /// A replica's log starts at `start` from now on: retention or DeleteRecords.
     LogStart { tp: TopicPartition, start: Offset },
+    /// The cleaner has rewritten a replica's log from `base` to `next`: these batches stand there now.
+    LogCompacted { tp: TopicPartition, base: Offset, next: Offset, batches: Vec<BatchMark> },
     /// The log of a replica was removed from this node.
     LogRemoved { tp: TopicPartition },
     /// This node leads the partition from now on.

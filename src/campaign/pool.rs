@@ -150,8 +150,14 @@ impl Worker {
         let (program, arguments) = launch.0.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         // What a run panics with is in its record; what it logs is for whoever asked for it.
         let noise = if std::env::var_os("KTRIAL_LOG").is_some() { Stdio::inherit() } else { Stdio::null() };
-        let mut child =
-            Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(noise).spawn()?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            // A worker plays seed after seed: pages that go back to the kernel in between are faulted in again at once.
+            .env("MIMALLOC_PURGE_DELAY", "-1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(noise)
+            .spawn()?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let (input, output) = input.zip(output).ok_or(io::ErrorKind::BrokenPipe)?;
         let (send, answers) = mpsc::channel();

@@ -2,9 +2,10 @@
 //! be elected cleanly would be complete (KIP-966). It fires before anything is lost.
 //!
 //! No stricter: a replica that a storage fault hit is passed over until its new incarnation has registered, because
-//! only then can the controller know (KIP-966's unclean shutdown).
+//! only then can the controller know (KIP-966's unclean shutdown). A member that Kafka keeps in the ISR although its
+//! disk has lost records may lack just those: see `ground::restart` for the rules.
 
-use super::ground::{Ground, Partition};
+use super::ground::{Ground, Partition, Rules};
 use super::verdict::Findings;
 use crate::base::{BrokerId, TopicPartition};
 use crate::broker::probe::Event;
@@ -19,12 +20,12 @@ pub(super) fn check_removal(node: BrokerId, event: &Event, ground: &Ground, out:
     }
 }
 
-pub(super) fn check(tp: &TopicPartition, event: &Event, p: &Partition, out: &mut Findings) {
+pub(super) fn check(tp: &TopicPartition, event: &Event, p: &Partition, rules: &Rules, out: &mut Findings) {
     let matters = matches!(event, Event::PartitionChanged { .. } | Event::HighWatermark { leading: true, .. });
     let Some(facts) = p.latest().filter(|_| matters) else { return };
     for node in facts.isr.iter().chain(&facts.elr) {
         let Some(replica) = p.replicas.get(node) else { continue };
-        if replica.up && !replica.excused && !p.is_complete(replica) {
+        if replica.up && !replica.excused && !p.is_complete(replica) && !p.may_lack(*node, replica, rules) {
             out.report(
                 "LCC",
                 None,

@@ -4,11 +4,15 @@
 //! No stricter: a reader that was positioned anew starts wherever it was told to; what lies below a log start that some
 //! replica has told may be gone (retention, DeleteRecords: `auto.offset.reset` then sends a reader to the log start);
 //! control records take offsets that
-//! no reader sees, so gaps are only judged where no transaction ever wrote, which is everywhere as yet.
+//! no reader sees, so gaps are only judged where no transaction ever wrote, which is everywhere as yet. For each election
+//! that gave up what was committed (`ground::restart`) a reader may step back once: to what was given up, when it validates
+//! its position (KIP-320), or to the log start, where `auto.offset.reset` sends it if it stands beyond the new end. Only an
+//! idempotent producer promises that a retry is not appended twice.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::Writers;
 use super::ground::Ground;
 use super::verdict::{Audit, Findings};
 use crate::base::{Offset, TopicPartition};
@@ -16,31 +20,44 @@ use crate::world::history::{Op, Value};
 
 #[derive(Default)]
 pub(super) struct Dense {
-    next: BTreeMap<(u32, TopicPartition), Offset>,
+    next: BTreeMap<(u32, TopicPartition), Place>,
+}
+
+/// Where a reader stands.
+struct Place {
+    next: Offset,
+    /// How many elections it has stepped back for.
+    steps_back: usize,
 }
 
 impl Dense {
     pub(super) fn client(&mut self, op: &Op, ground: &Ground, out: &mut Findings) {
         match op {
             Op::Positioned { reader, tp, offset } => {
-                self.next.insert((*reader, tp.clone()), *offset);
+                let place = Place { next: *offset, steps_back: 0 };
+                self.next.insert((*reader, tp.clone()), place);
             }
             Op::Read { reader, tp, offset, .. } => {
-                let next = self.next.entry((*reader, tp.clone())).or_insert(*offset);
-                if offset != next && !gone(tp, *next..*offset, ground) {
-                    let jepsen = if offset < next { "nonmonotonic-poll" } else { "poll-skip" };
+                let fresh = Place { next: *offset, steps_back: 0 };
+                let place = self.next.entry((*reader, tp.clone())).or_insert(fresh);
+                let next = place.next;
+                if *offset < next && place.may_step_back(tp, *offset, ground) {
+                    place.steps_back += 1;
+                } else if *offset != next && !gone(tp, next..*offset, ground) {
+                    let jepsen = if *offset < next { "nonmonotonic-poll" } else { "poll-skip" };
                     out.report(
                         "DENSE",
                         Some(jepsen),
                         format!("{tp}: reader {reader} was given offset {offset} where {next} had to come"),
                     );
                 }
-                *next = offset.next();
+                out.skipped += (offset.0 - next.0).max(0).cast_unsigned();
+                place.next = offset.next();
             }
             _ => {}
         }
     }
-    pub(super) fn audit(&mut self, audit: &Audit, ground: &Ground, out: &mut Findings) {
+    pub(super) fn audit(&mut self, audit: &Audit, ground: &Ground, writers: &Writers, out: &mut Findings) {
         let mut expected = audit.start;
         let mut first: BTreeMap<Value, Offset> = BTreeMap::new();
         for (offset, value) in &audit.records {
@@ -55,6 +72,9 @@ impl Dense {
             let Some(value) = value else { continue };
             if let Some(before) = first.insert(*value, *offset) {
                 out.duplicated += 1;
+                if writers.get(&value.writer).is_some_and(|traits| !traits.idempotent) {
+                    continue;
+                }
                 out.report(
                     "DENSE",
                     Some("duplicate"),
@@ -69,6 +89,14 @@ impl Dense {
                 format!("{}: the last record ends at {expected}, the log at {}", audit.tp, audit.end),
             );
         }
+    }
+}
+
+impl Place {
+    fn may_step_back(&self, tp: &TopicPartition, to: Offset, ground: &Ground) -> bool {
+        let Some(p) = ground.partition(tp) else { return false };
+        let restarts = if to <= p.log_start { p.restarts.len() } else { p.restarts_at(to) };
+        restarts > self.steps_back
     }
 }
 

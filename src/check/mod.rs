@@ -18,6 +18,7 @@ mod log_matching;
 mod metadata_prefix;
 mod no_phantom;
 mod order;
+mod promises;
 mod quorum;
 mod raft_commit;
 mod raft_leader;
@@ -27,29 +28,18 @@ mod strong_isr;
 #[cfg(test)]
 mod tests;
 
-use crate::base::BrokerId;
+use std::collections::BTreeMap;
+
+use crate::base::{BrokerId, TopicPartition};
 use crate::broker::probe::Event;
 use crate::world::history::Op;
-use ground::Ground;
+use ground::{Ground, Restart};
+pub use promises::{Promises, TopicPromises};
 pub use raft_stability::QuorumTimeouts;
-pub use verdict::{Findings, PermittedLoss, Violation};
-
-/// What the configuration under test promises; the oracles need to know it to tell a violation from what is allowed.
-#[derive(Clone, Debug)]
-pub struct Promises {
-    /// `min.insync.replicas`.
-    pub min_isr: usize,
-    /// Eligible leader replicas are on (KIP-966).
-    pub elr: bool,
-    /// Voters of the metadata quorum.
-    pub voters: Vec<BrokerId>,
-    /// The timeouts of the metadata quorum.
-    pub quorum: QuorumTimeouts,
-}
+pub use verdict::{Findings, PermittedLoss, Reason, Violation};
 
 /// All oracles over one run.
 pub struct Court {
-    promises: Promises,
     ground: Ground,
     quorum: quorum::Quorum,
     findings: Findings,
@@ -64,14 +54,26 @@ pub struct Court {
     dense: dense::Dense,
     order: order::Order,
     phantom: no_phantom::NoPhantom,
+    writers: Writers,
 }
+
+/// What the settings of a writer's producer make of retries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterTraits {
+    /// A retry is never appended twice (`enable.idempotence`).
+    pub idempotent: bool,
+    /// A retry is never overtaken: idempotent, or but one request in flight.
+    pub ordered: bool,
+}
+
+/// The writers by their numbers; whoever is not listed is held to everything.
+type Writers = BTreeMap<u32, WriterTraits>;
 
 impl Court {
     /// A court that has seen nothing yet.
     #[must_use]
     pub fn new(promises: Promises) -> Self {
         Self {
-            ground: Ground::default(),
             quorum: quorum::Quorum::new(&promises.voters),
             findings: Findings::default(),
             raft_leader: raft_leader::RaftLeader::default(),
@@ -85,7 +87,8 @@ impl Court {
             dense: dense::Dense::default(),
             order: order::Order,
             phantom: no_phantom::NoPhantom::default(),
-            promises,
+            writers: Writers::new(),
+            ground: Ground::new(promises),
         }
     }
     /// A node stated a fact.
@@ -104,7 +107,8 @@ impl Court {
             let Some(partition) = self.ground.partition(&tp) else { return };
             leader_completeness::check(&tp, node, event, partition, &mut self.findings);
             log_matching::check(&tp, node, event, partition, &mut self.findings);
-            candidate_completeness::check(&tp, event, partition, &mut self.findings);
+            let rules = self.ground.promises().rules(&tp.topic);
+            candidate_completeness::check(&tp, event, partition, &rules, &mut self.findings);
         }
     }
     /// A client did or was told something.
@@ -112,7 +116,7 @@ impl Court {
         self.findings.at_ns = at_ns;
         self.phantom.client(op, &mut self.findings);
         self.acked.client(op, &self.ground, &mut self.findings);
-        self.consistent.client(op, &mut self.findings);
+        self.consistent.client(op, &self.ground, &mut self.findings);
         self.dense.client(op, &self.ground, &mut self.findings);
     }
     /// A node's process ended; with `storage_fault`, its unsynced data may be gone too (a power cut).
@@ -139,11 +143,24 @@ impl Court {
     /// The auditor read the whole of a partition after healing, from its log start to its end.
     pub fn audit(&mut self, at_ns: u64, audit: &verdict::Audit) {
         self.findings.at_ns = at_ns;
-        self.acked.audit(audit, &self.ground, &self.promises, &mut self.findings);
-        self.consistent.audit(audit, &mut self.findings);
-        self.dense.audit(audit, &self.ground, &mut self.findings);
-        self.order.audit(audit, &mut self.findings);
+        self.findings.log_starts.insert(audit.tp.clone(), audit.start);
+        self.acked.audit(audit, &self.ground, &mut self.findings);
+        self.consistent.audit(audit, &self.ground, &mut self.findings);
+        self.dense.audit(audit, &self.ground, &self.writers, &mut self.findings);
+        self.order.audit(audit, &self.writers, &mut self.findings);
         self.phantom.audit(audit, &mut self.findings);
+    }
+    /// A writer begins, with these settings.
+    pub fn writer_begins(&mut self, writer: u32, traits: WriterTraits) {
+        self.writers.insert(writer, traits);
+    }
+    /// Somebody asks for another value of a topic's setting, or of all brokers' (`None`); `done` once it is known to hold.
+    pub fn configured(&mut self, topic: Option<&str>, key: &str, value: &str, done: bool) {
+        self.ground.promises_mut().configured(topic, key, value, done);
+    }
+    /// Elections since this was asked last that gave up what was committed, as Kafka's rules allow.
+    pub fn take_restarts(&mut self) -> Vec<(TopicPartition, Restart)> {
+        self.ground.take_restarts()
     }
     /// What was found so far.
     #[must_use]

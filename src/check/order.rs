@@ -1,20 +1,25 @@
 //! ORDER: per producer and partition, values appear in the order in which they were sent (KIP-98; Jepsen's
 //! nonmonotonic-send).
 //!
-//! No stricter: values that failed leave gaps; only the order of what is there counts.
+//! No stricter: values that failed leave gaps; only the order of what is there counts. Without idempotence and with more
+//! than one request in flight a retry may be overtaken (Kafka's `max.in.flight.requests.per.connection`).
 
 use std::collections::BTreeMap;
 
+use super::Writers;
 use super::verdict::{Audit, Findings};
 use crate::base::Offset;
 
 pub(super) struct Order;
 
 impl Order {
-    pub(super) fn audit(&mut self, audit: &Audit, out: &mut Findings) {
+    pub(super) fn audit(&mut self, audit: &Audit, writers: &Writers, out: &mut Findings) {
         let mut last: BTreeMap<u32, (u64, Offset)> = BTreeMap::new();
         for (offset, value) in &audit.records {
             let Some(value) = value else { continue };
+            if writers.get(&value.writer).is_some_and(|traits| !traits.ordered) {
+                continue;
+            }
             if let Some((seq, at)) = last.insert(value.writer, (value.seq, *offset))
                 && value.seq < seq
             {

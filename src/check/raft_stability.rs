@@ -15,7 +15,7 @@ use crate::base::{BrokerId, LeaderEpoch};
 use crate::broker::probe::{Event, RaftRole};
 
 /// The timeouts that both promises are made of, in milliseconds; the longest that any voter has.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct QuorumTimeouts {
     /// `controller.quorum.election.timeout.ms`, to which at most as much is added by chance.
     pub election_ms: u64,

@@ -1,5 +1,7 @@
 //! What the oracles say: violations, permitted losses, and what an auditor read.
 
+use std::collections::BTreeMap;
+
 use crate::base::{BrokerId, Offset, TopicPartition};
 use crate::world::history::Value;
 
@@ -19,6 +21,47 @@ pub struct Violation {
     pub at_ns: u64,
 }
 
+/// Why the contract allows that an acknowledged value is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Nothing was promised: `acks=0`.
+    AcksZero,
+    /// The leader alone had promised it: `acks=1`.
+    AcksOne,
+    /// An election outside the ISR that `unclean.leader.election.enable` allows.
+    UncleanElection,
+    /// The election of the last known leader, ISR and ELR being empty (KIP-966).
+    LastKnownLeader,
+    /// Without eligible leader replicas, an unclean shutdown of the last in-sync replica.
+    LastInSyncReplica,
+    /// As many holders as `min.insync.replicas` asks for lost it before it was on their devices.
+    StorageFaults,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::AcksZero,
+        Self::AcksOne,
+        Self::UncleanElection,
+        Self::LastKnownLeader,
+        Self::LastInSyncReplica,
+        Self::StorageFaults,
+    ];
+    /// Its name in verdicts and scenarios.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::AcksZero => "acks-0",
+            Self::AcksOne => "acks-1",
+            Self::UncleanElection => "unclean-election",
+            Self::LastKnownLeader => "last-known-leader",
+            Self::LastInSyncReplica => "last-in-sync-replica",
+            Self::StorageFaults => "storage-faults",
+        }
+    }
+}
+
 /// An acknowledged value that is gone, and why the contract allows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PermittedLoss {
@@ -26,10 +69,12 @@ pub struct PermittedLoss {
     pub value: Value,
     /// Where it was acknowledged.
     pub tp: TopicPartition,
-    /// At which offset.
+    /// At which offset; [`Offset::NONE`] if its writer was not told.
     pub offset: Offset,
-    /// The nodes that lost it, and to what.
-    pub reason: String,
+    /// Why.
+    pub reason: Reason,
+    /// Who lost it, when and to what, in words.
+    pub detail: String,
 }
 
 /// Everything that was found in one run.
@@ -47,6 +92,10 @@ pub struct Findings {
     pub lost: usize,
     /// Values that stand at more than one offset.
     pub duplicated: usize,
+    /// Offsets that readers were not given because the log start had passed them.
+    pub skipped: u64,
+    /// Where each partition's log starts after healing.
+    pub log_starts: BTreeMap<TopicPartition, Offset>,
 }
 
 impl Findings {

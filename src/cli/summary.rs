@@ -16,6 +16,7 @@ pub(super) struct Summary {
     passed: u64,
     acked: u64,
     lost: u64,
+    permitted: u64,
     failures: Vec<(u64, Outcome, String)>,
     /// Lengths in milliseconds by partition: whole outages and the three phases.
     outages: BTreeMap<String, [Vec<u64>; 4]>,
@@ -26,6 +27,7 @@ impl Summary {
         self.runs += 1;
         self.acked += verdict.acked;
         self.lost += verdict.lost;
+        self.permitted += verdict.permitted_loss;
         if verdict.outcome == Outcome::Pass {
             self.passed += 1;
         } else {
@@ -48,7 +50,12 @@ impl Summary {
     pub(super) fn render(&self, scenario: &str) -> String {
         let mut out = String::new();
         let (acked, lost) = (count(self.acked), count(self.lost));
-        let _ = writeln!(out, "{scenario}  {} of {} seeds passed   {acked} acked, {lost} lost", self.passed, self.runs);
+        let permitted = match self.permitted {
+            0 => String::new(),
+            n => format!(", {} permitted loss", count(n)),
+        };
+        let passed = format!("{} of {} seeds passed", self.passed, self.runs);
+        let _ = writeln!(out, "{scenario}  {passed}   {acked} acked, {lost} lost{permitted}");
         for (partition, lengths) in &self.outages {
             let _ = writeln!(out, "  {partition}: {} outages, min / median / max", lengths[0].len());
             for (name, lengths) in ["outage", "undetected", "election", "clients"].iter().zip(lengths) {

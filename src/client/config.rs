@@ -71,6 +71,42 @@ pub enum IsolationLevel {
     ReadUncommitted,
 }
 
+/// One of `partition.assignment.strategy`: how the leader of a group shares partitions out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssignorName {
+    /// `range`: per topic, neighbouring partitions to each member.
+    Range,
+    /// `roundrobin`: all partitions in turn.
+    RoundRobin,
+    /// `sticky`: as even as can be, with as few moves as can be.
+    Sticky,
+    /// `cooperative-sticky`: the same, and members keep what they have while the group rebalances (KIP-429).
+    CooperativeSticky,
+}
+
+impl AssignorName {
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Range => "range",
+            Self::RoundRobin => "roundrobin",
+            Self::Sticky => "sticky",
+            Self::CooperativeSticky => "cooperative-sticky",
+        }
+    }
+    /// By its name on the wire, or by that of Kafka's class.
+    fn read(text: &str) -> Option<Self> {
+        match text.strip_prefix("org.apache.kafka.clients.consumer.").unwrap_or(text) {
+            "range" | "RangeAssignor" => Some(Self::Range),
+            "roundrobin" | "RoundRobinAssignor" => Some(Self::RoundRobin),
+            "sticky" | "StickyAssignor" => Some(Self::Sticky),
+            "cooperative-sticky" | "CooperativeStickyAssignor" => Some(Self::CooperativeSticky),
+            _ => None,
+        }
+    }
+}
+
 /// A value of a setting, as a person writes it.
 trait Setting: Sized {
     const EXPECTED: &'static str;
@@ -92,6 +128,9 @@ readable! {
     bool, "true or false is needed", text => text.parse().ok();
     Option<bool>, "true or false is needed", text => text.parse().ok().map(Some);
     String, "a text is needed", text => Some(text.to_owned());
+    Option<String>, "a name of one letter at least is needed", text => (!text.is_empty()).then(|| Some(text.to_owned()));
+    Vec<AssignorName>, "range, roundrobin, sticky or cooperative-sticky, separated by commas, is needed",
+        text => text.split(',').map(|name| AssignorName::read(name.trim())).collect();
     Vec<(String, u16)>, "host:port, separated by commas, is needed", text => host_ports(text);
     Acks, "0, 1 or all is needed", text => match text {
         "0" => Some(Self::None),
@@ -223,7 +262,7 @@ settings! {
 }
 
 settings! {
-    /// Kafka's `ConsumerConfig`, as far as manual assignment needs it.
+    /// Kafka's `ConsumerConfig`.
     ConsumerConfig extends common: CommonConfig {
         /// Where to go without a valid position.
         auto_offset_reset: OffsetReset = OffsetReset::Latest, "auto.offset.reset";
@@ -241,6 +280,22 @@ settings! {
         max_poll_records: u32 = 500, "max.poll.records";
         /// How long a call other than `poll` may take.
         default_api_timeout_ms: u64 = 60_000, "default.api.timeout.ms";
+        /// The group that the consumer shares partitions with, and in whose name it commits offsets.
+        group_id: Option<String> = None, "group.id";
+        /// The name of a static member, which keeps its partitions over a restart (KIP-345).
+        group_instance_id: Option<String> = None, "group.instance.id";
+        /// After this silence the coordinator takes a member for dead.
+        session_timeout_ms: u32 = 45_000, "session.timeout.ms";
+        /// How often a member shows that it lives.
+        heartbeat_interval_ms: u32 = 3_000, "heartbeat.interval.ms";
+        /// A member that has not polled for so long leaves by itself; a rebalance waits for members no longer.
+        max_poll_interval_ms: u32 = 300_000, "max.poll.interval.ms";
+        /// How partitions are shared out, in the order of preference.
+        partition_assignment_strategy: Vec<AssignorName> = vec![AssignorName::Range, AssignorName::CooperativeSticky], "partition.assignment.strategy";
+        /// Whether what was polled is committed by itself; unset means: in a group.
+        enable_auto_commit: Option<bool> = None, "enable.auto.commit";
+        /// How often.
+        auto_commit_interval_ms: u64 = 5_000, "auto.commit.interval.ms";
     }
 }
 
@@ -275,6 +330,31 @@ impl ProducerConfig {
             (idempotence_contradicted, "enable.idempotence needs acks=all, retries above 0 and at most 5 in flight"),
             (too_short, "delivery.timeout.ms must be at least linger.ms + request.timeout.ms"),
             (self.max_in_flight == 0, "max.in.flight.requests.per.connection must be at least 1"),
+        ];
+        rules.iter().find(|(broken, _)| *broken).map_or(Ok(()), |(_, why)| Err(ConfigError::Contradiction(why)))
+    }
+}
+
+impl ConsumerConfig {
+    /// Whether offsets are committed by themselves: as it is set, otherwise in a group.
+    #[must_use]
+    pub fn auto_commit(&self) -> bool {
+        self.enable_auto_commit.unwrap_or(self.group_id.is_some())
+    }
+    /// Checks what no single key can know.
+    ///
+    /// # Errors
+    /// A [`ConfigError::Contradiction`], as Kafka's `ConsumerConfig` and `Heartbeat` would raise it.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let alone = self.group_id.is_none();
+        let rules = [
+            (self.common.bootstrap_servers.is_empty(), "bootstrap.servers names nobody"),
+            (alone && self.enable_auto_commit == Some(true), "enable.auto.commit needs a group.id"),
+            (alone && self.group_instance_id.is_some(), "group.instance.id needs a group.id"),
+            (
+                self.heartbeat_interval_ms >= self.session_timeout_ms,
+                "heartbeat.interval.ms must be lower than session.timeout.ms",
+            ),
         ];
         rules.iter().find(|(broken, _)| *broken).map_or(Ok(()), |(_, why)| Err(ConfigError::Contradiction(why)))
     }

@@ -44,6 +44,7 @@ pub struct Metadata {
     controller: BrokerId,
     topics: BTreeMap<Arc<str>, Topic>,
     wanted: BTreeSet<Arc<str>>,
+    updates: u64,
     schedule: Schedule,
 }
 
@@ -83,6 +84,7 @@ impl Metadata {
             controller: BrokerId::NONE,
             topics: BTreeMap::new(),
             wanted: BTreeSet::new(),
+            updates: 0,
             schedule,
         }
     }
@@ -112,6 +114,11 @@ impl Metadata {
     pub fn leader(&self, tp: &TopicPartition) -> Option<(BrokerId, LeaderEpoch)> {
         let p = self.topic(&tp.topic)?.partitions.get(usize::try_from(tp.partition).ok()?)?;
         self.brokers.contains_key(&p.leader).then_some((p.leader, p.leader_epoch))
+    }
+    /// How many answers have been taken in: a topic that is asked for and is not known after the next one does not exist.
+    #[must_use]
+    pub fn updates(&self) -> u64 {
+        self.updates
     }
     /// The name of the topic with this id.
     #[must_use]
@@ -176,6 +183,7 @@ impl Metadata {
     /// Takes an answer in.
     pub fn update(&mut self, now: Now, answer: &MetadataResponse, rng: &mut Stream) {
         let asked = self.schedule.in_flight;
+        self.updates += 1;
         if !answer.brokers.is_empty() {
             let address = |b: &kafka_protocol::messages::metadata_response::MetadataResponseBroker| {
                 Some((BrokerId(b.node_id.0), (b.host.to_string(), u16::try_from(b.port).ok()?)))

@@ -1,9 +1,9 @@
 //! Producer, consumer and admin client, as a user of Kafka's Java client knows them.
 //!
 //! A client is a state machine around one [`network::NetworkClient`], and whoever polls it drives everything: the producer
-//! has one task (its sender), the consumer and the admin client have none. This room knows `io`, `wire` and
-//! `log::batch`; it never learns what a broker is made of. Consumer groups and transactions are not here yet.
-
+//! has one task (its sender), a consumer with a `group.id` has one for its membership, other consumers and the admin client
+//! have none. This room knows `io`, `wire` and `log::batch`; it never learns what a broker is made of. Transactions are not
+//! here yet.
 //!
 //! ```text
 //! Producer::start(ProducerConfig, &mut io::task::TaskSet) -> Result<Producer, ConfigError>        (Clone; Send + Sync)
@@ -15,6 +15,10 @@
 //!   seek_to_beginning / seek_to_end (&mut self, &TopicPartition); position(&self, &TopicPartition) -> Option<Offset>
 //!   async poll(&mut self, Duration) -> Result<Vec<ConsumedRecord>, ConsumerError>
 //!   async beginning_offsets / end_offsets (&mut self, &[TopicPartition]) -> Result<Vec<Offset>, ConsumerError>
+//!   pause / resume (&mut self, &[TopicPartition]); lag(&self, &TopicPartition) -> Option<i64>
+//!   subscribe(&mut self, topics); take_rebalances(&mut self) -> Vec<Rebalance>; group_metadata(&self) -> Option<GroupMetadata>
+//!   async commit_sync(&mut self, &offsets) -> Result<(), CommitError>; commit_async(&mut self, offsets); take_commits(&mut self)
+//!   async committed(&mut self, &[TopicPartition]) -> Result<_, CommitError>; async close(self)
 //! Admin::new(AdminConfig) -> Result<Admin, ConfigError>
 //!   async create_topics(&mut self, Vec<NewTopic>) / delete_topics(&mut self, Vec<Arc<str>>) -> Result<Vec<Result<(), ResponseError>>, AdminError>
 //!   async describe_cluster(&mut self) / describe_topics(&mut self, Option<Vec<Arc<str>>>) -> Result<_, AdminError>
@@ -32,5 +36,6 @@ mod testing;
 
 pub use admin::{Admin, AdminError, NewTopic};
 pub use config::{AdminConfig, ConfigError, ConsumerConfig, ProducerConfig};
+pub use consumer::group::{CommitError, GroupMetadata, OffsetAndMetadata, Rebalance, Stamp};
 pub use consumer::{ConsumedRecord, Consumer, ConsumerError};
 pub use producer::{Delivered, Delivery, Producer, Record, RecordMetadata, SendError};

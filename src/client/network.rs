@@ -68,7 +68,7 @@ enum State {
 struct Node<T> {
     address: (String, u16),
     state: State,
-    /// In the order of sending, which is that of their deadlines.
+    /// In the order of sending.
     in_flight: VecDeque<InFlight<T>>,
     /// Connections in a row that failed before they were up.
     failures: u32,
@@ -136,6 +136,10 @@ impl<T> NetworkClient<T> {
     pub fn not_before_ns(&self, id: BrokerId) -> Option<u64> {
         self.nodes.get(&id).filter(|n| matches!(n.state, State::Idle)).map(|n| n.not_before_ns)
     }
+    /// True after a connection to `id` has ended or failed, until it may be tried again (`ConsumerNetworkClient.isUnavailable`).
+    pub fn unavailable(&self, id: BrokerId, now: Now) -> bool {
+        self.not_before_ns(id).is_some_and(|at| at > now.mono_ns)
+    }
     /// The highest version of `R` that both sides speak; only of a broker that is [`Self::ready`].
     pub fn version<R: Rpc>(&self, id: BrokerId) -> Option<i16> {
         match &self.nodes.get(&id)?.state {
@@ -149,9 +153,23 @@ impl<T> NetworkClient<T> {
     /// # Errors
     /// Gives `context` back if the broker is not ready or does not speak `R`.
     pub fn send<R: Rpc>(&mut self, id: BrokerId, now: Now, request: &R, context: T) -> Result<(), T> {
+        self.send_within(id, now, request, context, self.cfg.request_timeout_ms)
+    }
+    /// As [`Self::send`], and expects an answer within `timeout_ms`.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub fn send_within<R: Rpc>(
+        &mut self,
+        id: BrokerId,
+        now: Now,
+        request: &R,
+        context: T,
+        timeout_ms: u64,
+    ) -> Result<(), T> {
         let Some(version) = self.version::<R>(id) else { return Err(context) };
         let Some(correlation) = self.post(id, version, request) else { return Err(context) };
-        let deadline_ns = now.after_ms(self.cfg.request_timeout_ms);
+        let deadline_ns = now.after_ms(timeout_ms);
         let node = self.nodes.get_mut(&id).expect("a broker that was written to is known");
         node.in_flight.push_back(InFlight { correlation, version, context, deadline_ns });
         Ok(())
@@ -181,7 +199,7 @@ impl<T> NetworkClient<T> {
             let was_up = matches!(node.state, State::Up(..));
             let alive = node.poll(*id, cx, events);
             came_up |= !was_up && matches!(node.state, State::Up(..));
-            let overdue = node.in_flight.front().is_some_and(|r| r.deadline_ns <= now.mono_ns);
+            let overdue = node.in_flight.iter().any(|r| r.deadline_ns <= now.mono_ns);
             if overdue || !alive {
                 let (base, max) = (self.cfg.reconnect_backoff_ms, self.cfg.reconnect_backoff_max_ms);
                 let pause = exponential_backoff_ms(base, max, node.failures, &mut self.rng);
@@ -194,7 +212,7 @@ impl<T> NetworkClient<T> {
     }
     /// The earliest deadline of an unanswered request, in monotonic nanoseconds.
     pub fn next_deadline_ns(&self) -> Option<u64> {
-        self.nodes.values().filter_map(|n| n.in_flight.front()).map(|r| r.deadline_ns).min()
+        self.nodes.values().flat_map(|n| &n.in_flight).map(|r| r.deadline_ns).min()
     }
 
     /// True once after something was sent or a connection begun: then [`Self::poll`] must be called.

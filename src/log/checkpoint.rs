@@ -16,6 +16,8 @@ pub const RECOVERY_POINT: &str = "recovery-point-offset-checkpoint";
 pub const HIGH_WATERMARK: &str = "replication-offset-checkpoint";
 /// The log starts, where DeleteRecords or retention moved them into a segment.
 pub const LOG_START: &str = "log-start-offset-checkpoint";
+/// Below these offsets the cleaner has cleaned.
+pub const CLEANER: &str = "cleaner-offset-checkpoint";
 
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 

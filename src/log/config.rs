@@ -50,6 +50,8 @@ pub struct LogConfig {
     pub index_interval_bytes: u32,
     /// `segment.index.bytes`: a segment whose index would grow beyond rolls.
     pub segment_index_bytes: u32,
+    /// `flush.messages`: an append that leaves this many records or more off the device makes them durable first.
+    pub flush_messages: u64,
     /// `max.message.bytes`: the largest batch that a producer may send.
     pub max_message_bytes: u32,
     /// `retention.ms`: records older than this go; -1 never.
@@ -79,6 +81,7 @@ impl Default for LogConfig {
             segment_ms: 7 * 24 * 60 * 60 * 1000,
             index_interval_bytes: 4096,
             segment_index_bytes: 10 * 1024 * 1024,
+            flush_messages: i64::MAX as u64,
             max_message_bytes: 1_048_588,
             retention_ms: 7 * 24 * 60 * 60 * 1000,
             retention_bytes: -1,
@@ -107,6 +110,7 @@ impl LogConfig {
             "segment.ms" => put(&mut self.segment_ms, value),
             "index.interval.bytes" => put(&mut self.index_interval_bytes, value),
             "segment.index.bytes" => put(&mut self.segment_index_bytes, value),
+            "flush.messages" => put(&mut self.flush_messages, value),
             "max.message.bytes" => put(&mut self.max_message_bytes, value),
             "retention.ms" => put(&mut self.retention_ms, value),
             "retention.bytes" => put(&mut self.retention_bytes, value),

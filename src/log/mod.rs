@@ -8,6 +8,8 @@
 
 pub mod batch;
 pub mod checkpoint;
+pub mod cleaner;
+pub mod compaction;
 mod config;
 pub mod epochs;
 pub mod files;

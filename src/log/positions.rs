@@ -87,6 +87,10 @@ impl Positions {
     pub fn index(&self) -> &Index {
         &self.index
     }
+    /// Of the first batch.
+    pub fn first_timestamp(&self) -> Option<i64> {
+        self.first_timestamp
+    }
     pub fn max_timestamp(&self) -> Option<MaxTimestamp> {
         self.max
     }

@@ -43,7 +43,7 @@ impl Shared {
     pub fn mark_cut(&self) {
         self.cuts.fetch_add(1, Ordering::AcqRel);
     }
-    fn cuts(&self) -> u64 {
+    pub fn cuts(&self) -> u64 {
         self.cuts.load(Ordering::Acquire)
     }
 }
@@ -130,6 +130,15 @@ impl LogReader {
         }
     }
 
+    pub(super) fn table(&self) -> Table {
+        self.shared.table()
+    }
+    /// Changes with every truncation; odd while one runs.
+    #[must_use]
+    pub fn cuts(&self) -> u64 {
+        self.shared.cuts()
+    }
+
     /// Base offset and size in bytes of every segment, oldest first, for retention.
     #[must_use]
     pub fn segments(&self) -> Vec<SegmentInfo> {
@@ -139,6 +148,7 @@ impl LogReader {
                 base: s.base,
                 next: p.next(),
                 size: p.size(),
+                first_timestamp: p.first_timestamp(),
                 max_timestamp: p.max_timestamp().map(|m| m.timestamp),
             })
         };
@@ -195,6 +205,8 @@ pub struct SegmentInfo {
     pub next: Offset,
     /// Bytes.
     pub size: u64,
+    /// Timestamp of the first batch, milliseconds since 1970; none if empty.
+    pub first_timestamp: Option<i64>,
     /// Largest timestamp, milliseconds since 1970; none if empty.
     pub max_timestamp: Option<i64>,
 }

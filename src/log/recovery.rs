@@ -69,6 +69,7 @@ pub async fn open(
         let parent = dir.rsplit_once('/').map_or("", |(parent, _)| parent);
         disk.sync_dir(parent).await?;
     }
+    finish_swaps(disk, dir).await?;
     let bases = segment_bases(disk, dir).await?;
     let mut load = Load { disk, dir, config, options, segments: Vec::new(), found: Found::new() };
     load.segments(&bases).await?;
@@ -103,13 +104,52 @@ fn agreeing(checkpoint: Option<EpochCache>, end: Offset, batches: &[BatchInfo]) 
     batches.iter().all(agrees).then_some(cache)
 }
 
+/// Finishes the exchange of segments that were rewritten: the `.swap` file is whole and durable, and takes the place of every
+/// segment that begins inside it (`LogLoader.completeSwapOperations`).
+async fn finish_swaps(disk: &Disk, dir: &str) -> io::Result<()> {
+    let names = disk.list(dir).await?;
+    for (name, base) in names.iter().filter_map(|n| Some((n, parse_stem(n.strip_suffix(".log.swap")?)?))) {
+        let path = format!("{dir}/{name}");
+        let file = disk.open(&path, false).await?;
+        let mut end = base;
+        let walked = walk(&file, 0, file.len().await?, |batch, _| {
+            let info = BatchInfo::of(&batch);
+            if info.base < end || info.next <= info.base || batch.verify_crc().is_err() {
+                return ControlFlow::Break(());
+            }
+            end = info.next;
+            ControlFlow::Continue(())
+        })
+        .await?;
+        if !walked.whole || end == base {
+            tracing::warn!(dir, name, "removed a rewritten segment that cannot be read");
+            disk.remove(&path).await?;
+            continue;
+        }
+        let replaced =
+            names.iter().filter_map(|n| parse_stem(n.strip_suffix(".log")?)).filter(|b| *b > base && *b < end);
+        for old in replaced {
+            for suffix in ["index", "timeindex", "log"] {
+                let path = format!("{dir}/{}.{suffix}", stem(old));
+                if disk.exists(&path).await? {
+                    disk.remove(&path).await?;
+                }
+            }
+        }
+        disk.sync_dir(dir).await?;
+        disk.rename(&path, &format!("{dir}/{}.log", stem(base))).await?;
+        disk.sync_dir(dir).await?;
+    }
+    Ok(())
+}
+
 /// The base offsets of the segment files, rising. What an interrupted step left behind is removed.
 async fn segment_bases(disk: &Disk, dir: &str) -> io::Result<Vec<Offset>> {
     let mut bases = Vec::new();
     for name in disk.list(dir).await? {
         match name.rsplit_once('.') {
             Some((digits, "log")) => bases.extend(parse_stem(digits)),
-            Some((_, "tmp" | "deleted" | "cleaned" | "swap")) => disk.remove(&format!("{dir}/{name}")).await?,
+            Some((_, "tmp" | "deleted" | "cleaned")) => disk.remove(&format!("{dir}/{name}")).await?,
             _ => {}
         }
     }

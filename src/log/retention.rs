@@ -77,6 +77,7 @@ mod tests {
             base: Offset(n * 10),
             next: Offset(n * 10 + 10),
             size: 100,
+            first_timestamp: Some(n * 1_000 - 900),
             max_timestamp: Some(n * 1_000),
         };
         (0..count).map(one).collect()

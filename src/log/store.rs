@@ -10,10 +10,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::batch::batches_in;
+use super::compaction::{Swap, Swapped};
 use super::config::LogConfig;
 use super::epochs::EpochEntry;
 use super::files;
 use super::info::BatchInfo;
+use super::positions::Positions;
 use super::reader::{LogReader, Shared};
 use super::segment::{Segment, stem};
 use crate::base::Offset;
@@ -32,6 +34,8 @@ pub struct LogStore {
     segments: Vec<Arc<Segment>>,
     shared: Arc<Shared>,
     end: Offset,
+    /// The end at the last sync, or where a truncation has cut since.
+    flushed: Offset,
     /// Segments from this index on may hold bytes that are not on the device.
     unsynced: usize,
     /// Files came or went since the directory was synced.
@@ -55,7 +59,8 @@ impl LogStore {
         let unsynced = segments.len() - 1;
         let shared = Arc::new(Shared::new(segments.clone()));
         let (doomed, before_cut) = (Vec::new(), None);
-        Self { disk, dir, config, segments, shared, end, unsynced, dir_changed: false, doomed, before_cut }
+        let (flushed, dir_changed) = (end, false);
+        Self { disk, dir, config, segments, shared, end, flushed, unsynced, dir_changed, doomed, before_cut }
     }
     /// A reader of this log.
     #[must_use]
@@ -77,7 +82,13 @@ impl LogStore {
         self.segments.last().expect("a log has a segment")
     }
 
-    /// Appends whole, stamped batches; rolls where a segment is full. Returns the new end.
+    /// The offset below which everything was made durable by a sync.
+    #[must_use]
+    pub fn flushed(&self) -> Offset {
+        self.flushed
+    }
+    /// Appends whole, stamped batches; rolls where a segment is full. Returns the new end. With as many records off the
+    /// device as `flush.messages` says the append is not over before they are on it (`UnifiedLog.append`).
     ///
     /// # Errors
     /// Those of the disk; `InvalidInput` if `bytes` are not whole batches that continue the log.
@@ -105,6 +116,9 @@ impl LogStore {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "an append ends inside a batch"));
         }
         self.append_run(&bytes[run], &mut infos).await?;
+        if (self.end.0 - self.flushed().0).cast_unsigned() >= self.config.flush_messages {
+            self.sync().await?;
+        }
         Ok(self.end)
     }
 
@@ -197,6 +211,7 @@ impl LogStore {
         active.truncate(to, &self.config).await?;
         active.file.sync().await?;
         self.end = active.with(|p| p.next());
+        self.flushed = self.flushed.min(self.end);
         self.unsynced = self.unsynced.min(self.segments.len() - 1);
         Ok(())
     }
@@ -214,14 +229,15 @@ impl LogStore {
     }
 
     async fn start_anew(&mut self, start: Offset) -> io::Result<()> {
+        // From the end, each gone for good before the next one goes: if the oldest went first, what is left after a power
+        // cut would pass for a log that starts later. And none may come back beside a new one of the same name.
         for segment in self.segments.iter().rev() {
             self.delete_files(segment.base).await?;
+            self.disk.sync_dir(&self.dir).await?;
         }
-        // The old files are gone for good before one of the same name may come.
-        self.disk.sync_dir(&self.dir).await?;
         self.segments = vec![Arc::new(Segment::create(&self.disk, &self.dir, start).await?)];
         self.publish();
-        (self.end, self.unsynced) = (start, 0);
+        (self.end, self.flushed, self.unsynced) = (start, start, 0);
         self.sync_dir().await
     }
 
@@ -274,6 +290,53 @@ impl LogStore {
         Ok(())
     }
 
+    /// Puts a rewritten run of segments in place of the old ones. Returns what stands there now, or none, and drops the new file, if the log has changed
+    /// there since: it was truncated, or deleted from.
+    ///
+    /// The rename to `.swap` decides: before it recovery throws the new file away, after it recovery finishes the exchange. The
+    /// old files are gone for good before the new one takes a name among them.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn swap(&mut self, swap: Swap) -> io::Result<Option<Swapped>> {
+        let Some(places) = self.places_of(&swap) else {
+            self.disk.remove(&swap.path).await?;
+            return Ok(None);
+        };
+        let base = swap.bases[0];
+        let (new, path) = (format!("{}/{}.log.swap", self.dir, stem(base)), format!("{}/{}.log", self.dir, stem(base)));
+        self.disk.rename(&swap.path, &new).await?;
+        self.sync_dir().await?;
+        for &old in swap.bases[1..].iter().rev() {
+            self.delete_files(old).await?;
+        }
+        self.sync_dir().await?;
+        self.disk.rename(&new, &path).await?;
+        self.sync_dir().await?;
+        let mut positions = Positions::new(base);
+        swap.batches.iter().for_each(|info| positions.push(info, &self.config));
+        positions.seal();
+        let segment = Arc::new(Segment::new(self.disk.open(&path, false).await?, positions, base));
+        segment.write_indexes(&self.disk, &self.dir).await?;
+        self.unsynced = match self.unsynced {
+            n if n >= places.end => n - (places.len() - 1),
+            n => n.min(places.start),
+        };
+        self.segments.splice(places, [segment]);
+        self.publish();
+        Ok(Some(Swapped { base, next: swap.next, batches: swap.batches }))
+    }
+
+    /// Where the segments that `swap` replaces stand, if they are still what they were.
+    fn places_of(&self, swap: &Swap) -> Option<std::ops::Range<usize>> {
+        let start = self.segments.iter().position(|s| Some(&s.base) == swap.bases.first())?;
+        let places = start..start + swap.bases.len();
+        let found = self.segments[..self.segments.len() - 1].get(places.clone())?;
+        let same = found.iter().map(|s| s.base).eq(swap.bases.iter().copied())
+            && found.last().is_some_and(|s| s.with(|p| p.next()) == swap.next);
+        (same && self.shared.cuts() == swap.cuts).then_some(places)
+    }
+
     /// Obeys other settings from the next append on.
     pub fn configure(&mut self, config: LogConfig) {
         self.config = config;
@@ -301,6 +364,7 @@ impl LogStore {
         if self.dir_changed {
             self.sync_dir().await?;
         }
+        self.flushed = self.end;
         Ok(self.end)
     }
 

@@ -153,6 +153,11 @@ impl ReplicaCore {
         self.purgatory.appended(self.log.visible_end(), out);
         self.advance_high_watermark(ctx, out);
     }
+    /// The idempotent producers.
+    #[must_use]
+    pub fn producers(&self) -> &ProducerStates {
+        &self.producers
+    }
     /// The producer states as the stored log shows them below `end`. Returns false, and changes nothing, if the log
     /// has moved on since: then they have to be rebuilt again.
     pub fn producers_rebuilt(&mut self, generation: u64, end: Offset, producers: ProducerStates) -> bool {

@@ -77,6 +77,7 @@ impl Judge<'_> {
         out.extend(self.controllers());
         out.extend(self.counts());
         out.extend(self.brokers());
+        out.extend(self.loads());
         out
     }
 
@@ -167,6 +168,75 @@ impl Judge<'_> {
                 out.push(expectation(format!("{name}: {bound}"), bound.holds(&count), count.to_string()));
             }
         }
+        if let Some(bound) = &self.expect.skipped {
+            let count = self.verdict.skipped;
+            out.push(expectation(format!("missed by readers: {bound}"), bound.holds(&count), count.to_string()));
+        }
+        out.extend(self.permitted());
+        out.extend(self.errors());
+        out.extend(self.expect.log_starts.iter().map(|wanted| {
+            let name = wanted.partition.to_string();
+            let start = self.verdict.log_starts.get(&name).copied().unwrap_or(0);
+            let text = format!("the log of {name} starts at {}", wanted.between);
+            expectation(text, wanted.between.holds(&start), start.to_string())
+        }));
+        out
+    }
+
+    fn errors(&self) -> Vec<Expectation> {
+        let Some(wanted) = &self.expect.errors else { return Vec::new() };
+        let mut out: Vec<_> = wanted
+            .iter()
+            .map(|(name, bound)| {
+                let count = self.verdict.errors.get(name).copied().unwrap_or(0);
+                expectation(format!("{name} for {bound} records"), bound.holds(&count), count.to_string())
+            })
+            .collect();
+        let others: Vec<_> = self.verdict.errors.iter().filter(|(name, _)| !wanted.contains_key(*name)).collect();
+        let said: Vec<_> = others.iter().map(|(name, count)| format!("{name} for {count}")).collect();
+        let measured = if said.is_empty() { "none".to_owned() } else { said.join(", ") };
+        out.push(expectation("no record has another error".into(), others.is_empty(), measured));
+        out
+    }
+
+    fn loads(&self) -> Vec<Expectation> {
+        let mut out = Vec::new();
+        for wanted in &self.expect.metadata_loads {
+            let id = wanted.broker;
+            let load = self.verdict.metadata_loads.iter().rfind(|load| load.broker == id.0);
+            let mut counted = |what: &str, bound: &Between<u64>, count: Option<u64>| {
+                let met = count.is_some_and(|n| bound.holds(&n));
+                let measured = count.map_or("it did not start".to_owned(), |n| n.to_string());
+                out.push(expectation(format!("broker {id} {what}: {bound}"), met, measured));
+            };
+            if let Some(bound) = &wanted.snapshot {
+                counted("begins with a snapshot of records", bound, load.map(|l| l.snapshot));
+            }
+            counted("replays records", &wanted.replayed, load.map(|l| l.replayed));
+            if let Some(bound) = &wanted.took {
+                let took = load.map(|l| l.took_us.div_ceil(1_000));
+                out.push(timed(format!("broker {id} knows the metadata after"), bound, took));
+            }
+        }
+        out
+    }
+
+    fn permitted(&self) -> Vec<Expectation> {
+        let Some(wanted) = &self.expect.permitted_loss else { return Vec::new() };
+        let of = |code: &str| {
+            let losses = self.verdict.permitted_losses.iter().filter(|loss| loss.reason == code);
+            losses.map(|loss| loss.records).sum::<u64>()
+        };
+        let mut out: Vec<_> = wanted
+            .iter()
+            .map(|(code, bound)| {
+                let count = of(code);
+                expectation(format!("permitted loss by {code}: {bound}"), bound.holds(&count), count.to_string())
+            })
+            .collect();
+        let others = self.verdict.permitted_losses.iter().filter(|loss| !wanted.contains_key(&loss.reason));
+        let others: u64 = others.map(|loss| loss.records).sum();
+        out.push(expectation("no permitted loss by another reason".into(), others == 0, others.to_string()));
         out
     }
 
@@ -233,7 +303,7 @@ fn phases(name: &str, wanted: &ExpectedOutage, found: Option<&OutageRecord>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::verdict::Violation;
+    use crate::report::verdict::{MetadataLoad, PermittedLoss, Violation};
 
     const SCENARIO: &str = r#"{ "name": "t",
         "topics": [{ "name": "T", "assignment": [[1, 2, 3]] }],
@@ -245,12 +315,22 @@ mod tests {
             "controller": [{ "at": "30s", "not": 1 }],
             "availability": [{ "partition": "T-0", "between": [80, 95] }],
             "lost": [1, 2],
+            "permitted-loss": { "acks-1": [1, 2] },
+            "skipped": [5, 6],
+            "errors": { "MESSAGE_TOO_LARGE": [1, 1] },
+            "log-starts": [{ "partition": "T-0", "between": [10, 20] }],
+            "metadata-loads": [{ "broker": 3, "snapshot": [1, 9], "replayed": [0, 5], "took": ["0s", "1s"] }],
             "fenced": [{ "broker": 2, "between": ["16s", "20s"] }],
             "rejoined": [{ "broker": 2, "between": ["40s", "50s"] }] } }"#;
 
     fn state(at_ms: u64, leader: i32, isr: &[i32]) -> PartitionState {
         let isr = isr.iter().map(|id| BrokerId(*id)).collect();
         PartitionState { at_ms, tp: TopicPartition::new("T", 0), leader: BrokerId(leader), isr }
+    }
+
+    fn loss(reason: &str) -> PermittedLoss {
+        let (partition, reason, detail) = ("T-0".into(), reason.into(), String::new());
+        PermittedLoss { partition, reason, detail, records: 2, from_offset: Some(3), to_offset: Some(4) }
     }
 
     fn as_expected() -> (Scenario, Course, Verdict) {
@@ -262,6 +342,12 @@ mod tests {
         };
         let mut verdict = Verdict::new("t", 1);
         verdict.permitted_loss = 2;
+        verdict.permitted_losses.push(loss("acks-1"));
+        verdict.skipped = 5;
+        verdict.errors.insert("MESSAGE_TOO_LARGE".into(), 1);
+        verdict.log_starts.insert("T-0".into(), 15);
+        let load = MetadataLoad { at_ms: 9, broker: 3, snapshot: 4, replayed: 2, took_us: 700 };
+        verdict.metadata_loads = vec![load];
         verdict.availability.insert("T-0".into(), 85.8);
         verdict.violations.push(Violation { property: "ACK".into(), jepsen: None, evidence: String::new(), at_ms: 1 });
         verdict.outages.push(OutageRecord {
@@ -295,6 +381,17 @@ mod tests {
     fn each_expectation_that_is_not_met_says_what_was_measured() {
         assert_eq!(unmet(|_, v| v.violations.clear()), ["ACK is violated: it holds"]);
         assert_eq!(unmet(|_, v| v.permitted_loss = 3), ["lost: 1 to 2: 3"]);
+        assert_eq!(unmet(|_, v| v.permitted_losses.clear()), ["permitted loss by acks-1: 1 to 2: 0"]);
+        assert_eq!(unmet(|_, v| v.skipped = 7), ["missed by readers: 5 to 6: 7"]);
+        assert_eq!(unmet(|_, v| v.log_starts.clear()), ["the log of T-0 starts at 10 to 20: 0"]);
+        let other = unmet(|_, v| {
+            v.errors.insert("NOT_ENOUGH_REPLICAS".into(), 4);
+        });
+        assert_eq!(other, ["no record has another error: NOT_ENOUGH_REPLICAS for 4"]);
+        let replayed = unmet(|_, v| v.metadata_loads[0].replayed = 6);
+        assert_eq!(replayed, ["broker 3 replays records: 0 to 5: 6"]);
+        let another = unmet(|_, v| v.permitted_losses.push(loss("storage-faults")));
+        assert_eq!(another, ["no permitted loss by another reason: 2"]);
         assert_eq!(unmet(|_, v| v.outages[0].to_ms = Some(30_000)), ["T-0 is out for 6s to 11s: 20s"]);
         assert_eq!(unmet(|_, v| v.outages[0].detect_ms = None), ["T-0 is undetected for 6s to 10s: never"]);
         let another = unmet(|_, v| v.outages.push(v.outages[0].clone()));

@@ -5,6 +5,7 @@
 pub mod availability;
 pub mod expectations;
 pub mod files;
+pub mod table;
 pub mod text;
 pub mod verdict;
 

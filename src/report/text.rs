@@ -29,6 +29,7 @@ pub fn render(verdict: &Verdict, style: &Style) -> String {
     headline(&mut out, verdict);
     events(&mut out, verdict, style.verbose);
     partitions(&mut out, verdict);
+    permitted(&mut out, verdict);
     failures(&mut out, verdict, style.verbose);
     foot(&mut out, verdict, style);
     out.text
@@ -188,6 +189,19 @@ fn partitions(out: &mut Page, v: &Verdict) {
             out.hang(&lead, &phases(outage));
             lead = " ".repeat(lead.chars().count());
         }
+    }
+}
+
+/// What is gone by leave of the contract, and by which rule.
+fn permitted(out: &mut Page, v: &Verdict) {
+    for loss in &v.permitted_losses {
+        let offsets = match (loss.from_offset, loss.to_offset) {
+            (Some(from), Some(to)) if from == to => format!(" (offset {from})"),
+            (Some(from), Some(to)) => format!(" (offsets {from} to {to})"),
+            _ => String::new(),
+        };
+        let (records, partition) = (count(loss.records), &loss.partition);
+        out.hang("  permitted  ", &format!("{records} lost of {partition}{offsets}, {}: {}", loss.reason, loss.detail));
     }
 }
 

@@ -67,6 +67,21 @@ pub struct Verdict {
     pub lost: u64,
     /// Acknowledged records that are gone as the contract permits.
     pub permitted_loss: u64,
+    /// The same, by partition and reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permitted_losses: Vec<PermittedLoss>,
+    /// Records that were not acknowledged, by Kafka's name of the error.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub errors: BTreeMap<String, u64>,
+    /// Records that readers missed because the log start had passed them.
+    #[serde(default)]
+    pub skipped: u64,
+    /// Where logs start after healing that do not start at 0.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub log_starts: BTreeMap<String, u64>,
+    /// How brokers came to know the metadata at each start in the chaos phase.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metadata_loads: Vec<MetadataLoad>,
     /// Records that are in the log more than once.
     pub duplicated: u64,
     /// Percent of the chaos phase in which each partition took writes.
@@ -106,6 +121,11 @@ impl Verdict {
             failed: 0,
             lost: 0,
             permitted_loss: 0,
+            permitted_losses: Vec::new(),
+            errors: BTreeMap::new(),
+            skipped: 0,
+            log_starts: BTreeMap::new(),
+            metadata_loads: Vec::new(),
             duplicated: 0,
             availability: BTreeMap::new(),
             digest: String::new(),
@@ -130,6 +150,38 @@ pub struct Violation {
     pub evidence: String,
     /// When, in simulated milliseconds.
     pub at_ms: u64,
+}
+
+/// Acknowledged records of one partition that are gone for one reason which the contract allows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PermittedLoss {
+    /// The partition's name.
+    pub partition: String,
+    /// The reason's name, like `unclean-election`.
+    pub reason: String,
+    /// The rule that allows it, with who and when.
+    pub detail: String,
+    /// How many records.
+    pub records: u64,
+    /// The smallest offset among them; `None` if their writers were not told (`acks=0`).
+    pub from_offset: Option<i64>,
+    /// The largest one.
+    pub to_offset: Option<i64>,
+}
+
+/// How a broker came to know the metadata when it started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetadataLoad {
+    /// When it knew it, in simulated milliseconds.
+    pub at_ms: u64,
+    /// Who.
+    pub broker: i32,
+    /// Records of the snapshot that it began with; 0 if there was none.
+    pub snapshot: u64,
+    /// Records that it replayed after that.
+    pub replayed: u64,
+    /// What all of it took, in simulated microseconds.
+    pub took_us: u64,
 }
 
 /// One outage of one partition as its clients saw it.

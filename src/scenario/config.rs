@@ -26,6 +26,7 @@ const TOPIC_KEYS: &[&str] = &[
     "cleanup.policy",
     "delete.retention.ms",
     "file.delete.delay.ms",
+    "flush.messages",
     "index.interval.bytes",
     "max.compaction.lag.ms",
     "max.message.bytes",
@@ -43,6 +44,27 @@ const TOPIC_KEYS: &[&str] = &[
 /// What topics may set for themselves.
 pub const TOPIC: ConfigTable =
     ConfigTable { keys: || TOPIC_KEYS.to_vec(), check: |key, value| configs::illegal(key, value).map_or(Ok(()), Err) };
+
+/// What brokers obey of the dynamic configuration of all of them or of one.
+const DYNAMIC_BROKER_KEYS: &[&str] = &["message.max.bytes", "min.insync.replicas", "unclean.leader.election.enable"];
+
+/// What can be set for brokers while they run.
+pub const DYNAMIC_BROKER: ConfigTable = ConfigTable {
+    keys: || DYNAMIC_BROKER_KEYS.to_vec(),
+    check: |key, value| configs::illegal_for_brokers(key, value).map_or(Ok(()), Err),
+};
+
+/// What can be set while brokers run, for topics or for brokers.
+pub const DYNAMIC: ConfigTable = ConfigTable {
+    keys: || {
+        let own = DYNAMIC_BROKER_KEYS.iter().filter(|key| !TOPIC_KEYS.contains(key));
+        TOPIC_KEYS.iter().chain(own).copied().collect()
+    },
+    check: |key, value| match TOPIC.knows(key) {
+        true => (TOPIC.check)(key, value),
+        false => (DYNAMIC_BROKER.check)(key, value),
+    },
+};
 
 /// What producers obey.
 pub const PRODUCER: ConfigTable = ConfigTable {
@@ -70,6 +92,7 @@ pub fn table(scope: ConfigScope) -> ConfigTable {
     match scope {
         ConfigScope::Broker => BROKER,
         ConfigScope::Topic => TOPIC,
+        ConfigScope::Dynamic => DYNAMIC,
         ConfigScope::Producer => PRODUCER,
         ConfigScope::Consumer => CONSUMER,
     }

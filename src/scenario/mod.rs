@@ -21,6 +21,7 @@ mod validate;
 mod validate_expect;
 mod validate_faults;
 mod validate_lives;
+mod validate_operations;
 
 #[cfg(test)]
 mod tests;

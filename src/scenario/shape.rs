@@ -78,6 +78,8 @@ pub enum ConfigScope {
     Broker,
     /// A topic's.
     Topic,
+    /// What topics or brokers can be given while they run.
+    Dynamic,
     /// A producer's.
     Producer,
     /// A consumer's.

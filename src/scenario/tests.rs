@@ -90,9 +90,9 @@ fn an_unknown_key_is_named_with_its_place_and_the_nearest_one() {
 #[test]
 fn a_value_of_the_wrong_type_or_out_of_bounds_is_named_with_what_belongs_there() {
     for (from, to, complaint) in [
-        ("\"brokers\": 3", "\"brokers\": \"3\"", "cluster.brokers: expected a whole number from 1 to 100, found \"3\""),
-        ("\"brokers\": 3", "\"brokers\": 0", "cluster.brokers: expected a whole number from 1 to 100, found 0"),
-        ("\"brokers\": 3", "\"brokers\": 2.5", "cluster.brokers: expected a whole number from 1 to 100, found 2.5"),
+        ("\"brokers\": 4", "\"brokers\": \"3\"", "cluster.brokers: expected a whole number from 1 to 100, found \"3\""),
+        ("\"brokers\": 4", "\"brokers\": 0", "cluster.brokers: expected a whole number from 1 to 100, found 0"),
+        ("\"brokers\": 4", "\"brokers\": 2.5", "cluster.brokers: expected a whole number from 1 to 100, found 2.5"),
         ("\"120s\"", "120", "duration: expected a time like \"10s\", found 120"),
         (
             "\"120s\"",
@@ -150,9 +150,15 @@ fn what_makes_no_sense_is_refused_where_it_stands() {
     for (from, to, there, complaint) in [
         (
             "[2, 3, 1]",
+            "[2, 3, 5]",
+            "5]",
+            "topics[0].assignment[1][2]: there is no broker 5; the cluster has brokers 1 to 4",
+        ),
+        (
+            "[2, 3, 1]",
             "[2, 3, 4]",
             "4]",
-            "topics[0].assignment[1][2]: there is no broker 4; the cluster has brokers 1 to 3",
+            "topics[0].assignment[1][2]: broker 4 is no part of the cluster until it joins",
         ),
         (
             "[2, 3, 1]",
@@ -162,7 +168,7 @@ fn what_makes_no_sense_is_refused_where_it_stands() {
         ),
         ("[2, 3, 1]", "[2, 3]", "[2, 3]", "topics[0].assignment[1]: lists 2 replicas; the replication factor is 3"),
         ("\"partitions\": 3", "\"partitions\": 2", "[[1", "topics[0].assignment: lists 3 partitions; the topic has 2"),
-        ("\"1\": {", "\"7\": {", "{", "cluster.broker-config.7: there is no broker 7; the cluster has brokers 1 to 3"),
+        ("\"1\": {", "\"7\": {", "{", "cluster.broker-config.7: there is no broker 7; the cluster has brokers 1 to 4"),
         ("\"name\": \"reader\"", "\"name\": \"writers\"", "\"writers\"", "clients[1]: the name \"writers\" is taken"),
         (
             "\"rate\": 50",
@@ -173,15 +179,15 @@ fn what_makes_no_sense_is_refused_where_it_stands() {
         ("\"1KiB\"", "\"1B\"", "\"1B\"", "clients[0].producer.value-size: 1B is not from 16B to 1MiB"),
         (
             "\"assign\": [0, 2]",
-            "\"assign\": [0, 3]",
-            "3]",
-            "clients[1].consumer.assign[1]: there is no partition UserEvents-3; the topic has partitions 0 to 2",
+            "\"assign\": [0, 7]",
+            "7]",
+            "clients[1].consumer.assign[1]: there is no partition UserEvents-7; the topic has partitions 0 to 4",
         ),
         (
             "\"power-cut\": { \"broker\": 2 }",
             "\"power-cut\": { \"broker\": 9 }",
             "9 }",
-            "faults[0].power-cut.broker: there is no broker 9; the cluster has brokers 1 to 3",
+            "faults[0].power-cut.broker: there is no broker 9; the cluster has brokers 1 to 4",
         ),
         (
             "\"at\": \"70s\", \"start\": { \"broker\": 2 }",
@@ -200,7 +206,7 @@ fn what_makes_no_sense_is_refused_where_it_stands() {
             "\"isr\": [1, 2, 3]",
             "\"isr\": [1, 2, 5]",
             "5]",
-            "expect.states[0].isr[2]: there is no broker 5; the cluster has brokers 1 to 3",
+            "expect.states[0].isr[2]: there is no broker 5; the cluster has brokers 1 to 4",
         ),
         (
             "[\"6s\", \"11s\"]",
@@ -316,6 +322,40 @@ fn faults_that_cannot_happen_are_refused() {
             "faults[0].crash.region: there is no region \"us\"; there is none",
         ),
         (r#"{"at": "1s", "create-topic": {"name": "T"}}"#, "faults[0].create-topic.name: the name \"T\" is taken"),
+        (
+            r#"{"at": "1s", "add-partitions": {"topic": "U", "total": 2}}"#,
+            "faults[0].add-partitions.topic: there is no topic \"U\"; did you mean \"T\"?",
+        ),
+        (
+            r#"{"at": "1s", "move-leader": {"partition": "T-0", "to": 9}}"#,
+            "faults[0].move-leader.to: there is no broker 9; the cluster has brokers 1 to 3",
+        ),
+        (
+            r#"{"at": "1s", "elect-preferred": {"partition": "U-0"}}"#,
+            "faults[0].elect-preferred.partition: there is no topic \"U\"; did you mean \"T\"?",
+        ),
+        (
+            r#"{"at": "1s", "set-config": {"topic": "T", "config": {"retention.msec": 1}}}"#,
+            "faults[0].set-config.config: unknown config key \"retention.msec\"; did you mean \"retention.ms\"?",
+        ),
+        (
+            r#"{"at": "1s", "set-config": {"config": {"retention.ms": 1}}}"#,
+            "faults[0].set-config.config: unknown config key \"retention.ms\"; there is message.max.bytes, \
+             min.insync.replicas, unclean.leader.election.enable",
+        ),
+        (
+            r#"{"at": "1s", "set-config": {"topic": "T", "broker": 1, "config": {"retention.ms": 1}}}"#,
+            "faults[0].set-config.broker: cannot stand beside \"topic\"",
+        ),
+        (
+            r#"{"at": "1s", "reassign": {"partition": "T-0", "replicas": [1, 1]}}"#,
+            "faults[0].reassign.replicas[1]: broker 1 is listed already",
+        ),
+        (
+            r#"{"at": "1s", "leave": {"broker": 1}}"#,
+            "faults[0].leave.broker: broker 1 votes in the quorum; only who has joined can leave",
+        ),
+        (r#"{"at": "1s", "for": "2s", "elect-preferred": "all"}"#, "faults[0].for: elect-preferred is over at once"),
         // What ended by itself, or may have, can be started.
         (r#"{"at": "1s", "for": "1s", "crash": {"broker": 1}}, {"at": "3s", "crash": {"broker": 1}}"#, ""),
         (

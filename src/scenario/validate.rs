@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Acks, Assign, Client, Producer, Role, Scenario, Topic};
+use super::model::{Acks, Action, Assign, Client, Producer, Role, Scenario, Topic};
 use super::{validate_expect, validate_faults};
 use crate::base::nearest::hint;
 use crate::base::{BrokerId, TopicPartition};
@@ -69,6 +69,11 @@ impl Check<'_> {
 
     pub(super) fn partition(&mut self, path: &str, tp: &TopicPartition) -> bool {
         let Some(count) = self.topic(path, &tp.topic).map(|topic| topic.partitions) else { return false };
+        let more = self.scenario.faults.iter().filter_map(|fault| match &fault.action {
+            Action::AddPartitions(more) if *more.topic == *tp.topic => Some(more.total),
+            _ => None,
+        });
+        let count = more.max().map_or(count, |more| more.max(count));
         let known = (0..count).any(|index| index as i32 == tp.partition);
         if !known {
             let text = format!("{path}: there is no partition {tp}; the topic has partitions 0 to {}", count - 1);
@@ -141,7 +146,7 @@ impl Check<'_> {
 
     /// Whether the cluster has room for a topic.
     pub(super) fn shape_of(&mut self, topic: &Topic, path: &str) {
-        let brokers = self.scenario.cluster.brokers;
+        let brokers = self.scenario.voters().len() as u32;
         if topic.replication_factor > brokers {
             let place = format!("{path}.replication-factor");
             let factor = topic.replication_factor;
@@ -164,7 +169,11 @@ impl Check<'_> {
             }
             for (r, id) in replicas.iter().enumerate() {
                 let path = format!("{path}[{r}]");
-                if self.broker(&path, *id) && replicas[..r].contains(id) {
+                let known = self.broker(&path, *id);
+                if known && self.scenario.joining().contains(id) {
+                    self.complain(&path, format!("{path}: broker {id} is no part of the cluster until it joins"));
+                }
+                if known && replicas[..r].contains(id) {
                     self.complain(&path, format!("{path}: broker {id} holds a replica of this partition already"));
                 }
             }

@@ -4,6 +4,10 @@ use std::fmt::Display;
 
 use super::units::{Between, Millis};
 use super::validate::Check;
+use crate::base::nearest::hint;
+use crate::check::Reason;
+use crate::wire::errors::error_name;
+use kafka_protocol::ResponseError;
 
 pub(super) fn expect(check: &mut Check<'_>) {
     outages(check);
@@ -62,9 +66,41 @@ fn others(check: &mut Check<'_>) {
         check.partition(&format!("{path}.partition"), &availability.partition);
         ordered(check, &format!("{path}.between"), &availability.between);
     }
-    for (key, bound) in [("expect.lost", &expect.lost), ("expect.duplicated", &expect.duplicated)] {
+    for (key, bound) in
+        [("expect.lost", &expect.lost), ("expect.duplicated", &expect.duplicated), ("expect.skipped", &expect.skipped)]
+    {
         if let Some(bound) = bound {
             ordered(check, key, bound);
+        }
+    }
+    for (code, bound) in expect.permitted_loss.iter().flatten() {
+        let path = format!("expect.permitted-loss.{code}");
+        if !Reason::ALL.iter().any(|reason| reason.code() == code) {
+            let near = hint(code, Reason::ALL.iter().map(|reason| reason.code()));
+            check.complain(&path, format!("{path}: there is no such reason; {near}"));
+        }
+        ordered(check, &path, bound);
+    }
+    for (name, bound) in expect.errors.iter().flatten() {
+        let path = format!("expect.errors.{name}");
+        if kafka_error(name).is_none() {
+            check.complain(&path, format!("{path}: Kafka has no such error; names are like MESSAGE_TOO_LARGE"));
+        }
+        ordered(check, &path, bound);
+    }
+    for (i, start) in expect.log_starts.iter().enumerate() {
+        check.partition(&format!("expect.log-starts[{i}].partition"), &start.partition);
+        ordered(check, &format!("expect.log-starts[{i}].between"), &start.between);
+    }
+    for (i, load) in expect.metadata_loads.iter().enumerate() {
+        let path = format!("expect.metadata-loads[{i}]");
+        check.broker(&format!("{path}.broker"), load.broker);
+        ordered(check, &format!("{path}.replayed"), &load.replayed);
+        if let Some(bound) = &load.snapshot {
+            ordered(check, &format!("{path}.snapshot"), bound);
+        }
+        if let Some(bound) = &load.took {
+            ordered(check, &format!("{path}.took"), bound);
         }
     }
     for (i, fenced) in expect.fenced.iter().enumerate() {
@@ -75,6 +111,12 @@ fn others(check: &mut Check<'_>) {
         check.broker(&format!("expect.rejoined[{i}].broker"), rejoined.broker);
         span(check, &format!("expect.rejoined[{i}].between"), &rejoined.between);
     }
+}
+
+/// The error of this name as Kafka's documents spell it.
+fn kafka_error(name: &str) -> Option<ResponseError> {
+    let mut errors = (-1..200).filter_map(ResponseError::try_from_code);
+    errors.find(|error| error_name(&format!("{error:?}")) == name)
 }
 
 fn moment(check: &mut Check<'_>, path: &str, at: Millis) {

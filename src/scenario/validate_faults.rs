@@ -4,7 +4,7 @@ use super::apis;
 use super::model::{Action, After, ClientName, Fault, Member, Milestone, Role, Target, When};
 use super::units::Millis;
 use super::validate::Check;
-use super::validate_lives;
+use super::{validate_lives, validate_operations};
 use crate::base::nearest::hint;
 
 pub(super) fn faults(check: &mut Check<'_>) {
@@ -157,6 +157,7 @@ fn what(check: &mut Check<'_>, path: &str, action: &Action) {
             }
             check.shape_of(topic, path);
         }
+        action if action.is_operation() => validate_operations::operation(check, path, action),
         _ => {}
     }
 }

@@ -53,7 +53,8 @@ struct Moment<'a> {
 pub(super) fn sequence(check: &mut Check<'_>) {
     let scenario = check.scenario;
     let mut brokers: BTreeMap<BrokerId, Known> = scenario.cluster.ids().map(|id| (id, Known::Up)).collect();
-    let mut uncertain = BTreeSet::new();
+    // Whoever joins or leaves does so when its turn comes.
+    let mut uncertain = scenario.joining();
     let mut moments = Vec::new();
     for (index, fault) in scenario.faults.iter().enumerate() {
         // A broker whose disk fails it ends by itself, at a time that nobody knows.

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use super::run::Testimony;
 use crate::base::TopicPartition;
+use crate::check;
 use crate::io::sim::{Panic, Run, WATCHDOG};
 use crate::report::availability::{self, WriteEnd, WriteSample};
 use crate::report::expectations;
-use crate::report::verdict::{Event, Outcome, Verdict, Violation};
+use crate::report::verdict::{Event, Outcome, PermittedLoss, Verdict, Violation};
 use crate::scenario::Scenario;
+use crate::wire::errors::error_name;
 use crate::world::history::{History, Op, Value};
 
 /// Nanoseconds in a millisecond.
@@ -55,6 +57,10 @@ fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> Hi
     verdict.permitted_loss = findings.permitted.len() as u64;
     verdict.lost = findings.lost as u64 - verdict.permitted_loss;
     verdict.duplicated = findings.duplicated as u64;
+    verdict.skipped = findings.skipped;
+    let starts = findings.log_starts.iter().filter(|(_, start)| start.0 > 0);
+    verdict.log_starts = starts.map(|(tp, start)| (tp.to_string(), start.0.cast_unsigned())).collect();
+    verdict.metadata_loads.clone_from(&timeline.loads);
     verdict.violations = findings
         .violations
         .iter()
@@ -70,13 +76,7 @@ fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> Hi
         .iter()
         .map(|l| Event { at_ms: l.at_ms, kind: l.kind.to_owned(), text: l.text.clone() })
         .collect();
-    for permitted in &findings.permitted {
-        let text = format!(
-            "permitted loss of {} at {} {}: {}",
-            permitted.value, permitted.tp, permitted.offset, permitted.reason
-        );
-        verdict.events.push(Event { at_ms: scenario.duration.0, kind: "note".to_owned(), text });
-    }
+    verdict.permitted_losses = permitted(&findings.permitted);
     for (tp, samples) in writes(&history, scenario.duration.0) {
         let seen = availability::measure(&tp, &samples, &timeline.milestones, scenario.duration.0);
         let Some(seen) = seen else { continue };
@@ -91,12 +91,36 @@ fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> Hi
     history
 }
 
+/// Losses of one partition for one reason are told together.
+fn permitted(losses: &[check::PermittedLoss]) -> Vec<PermittedLoss> {
+    let mut groups: BTreeMap<(String, check::Reason, &str), Vec<i64>> = BTreeMap::new();
+    for loss in losses {
+        groups.entry((loss.tp.to_string(), loss.reason, &loss.detail)).or_default().push(loss.offset.0);
+    }
+    let told = groups.into_iter().map(|((partition, reason, detail), offsets)| {
+        let known = |offset: Option<&i64>| offset.copied().filter(|offset| *offset >= 0);
+        PermittedLoss {
+            partition,
+            reason: reason.code().to_owned(),
+            detail: detail.to_owned(),
+            records: offsets.len() as u64,
+            from_offset: known(offsets.iter().min()),
+            to_offset: known(offsets.iter().max()),
+        }
+    });
+    told.collect()
+}
+
 fn count(history: &History, verdict: &mut Verdict) {
     for entry in history.iter() {
         match &entry.op {
             Op::Acked { .. } => verdict.acked += 1,
-            Op::Failed { definite: true, .. } => verdict.failed += 1,
-            Op::Failed { .. } => verdict.unknown += 1,
+            Op::Failed { definite, error, .. } => {
+                *(if *definite { &mut verdict.failed } else { &mut verdict.unknown }) += 1;
+                let known = error.chars().all(|c| c.is_ascii_alphanumeric());
+                let name = if known { error_name(error) } else { error.to_string() };
+                *verdict.errors.entry(name).or_default() += 1;
+            }
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::run::ids;
 use crate::base::{BrokerId, TopicPartition};
 use crate::broker::config::BrokerConfig;
-use crate::check::{Promises, QuorumTimeouts};
+use crate::check::{Promises, QuorumTimeouts, TopicPromises, WriterTraits};
 use crate::client::admin::NewTopic;
 use crate::client::config::{ConsumerConfig, ProducerConfig};
 use crate::scenario::Scenario;
@@ -28,7 +28,7 @@ fn broker_config(common: &Config, own: Option<&Config>) -> BrokerConfig {
     config
 }
 
-/// Every broker with its configuration; all of them vote.
+/// Every broker with its configuration; all of them vote but those that join later.
 pub(super) fn cluster(scenario: &Scenario) -> ClusterPlan {
     let c = &scenario.cluster;
     let brokers: BTreeMap<_, _> =
@@ -45,7 +45,8 @@ pub(super) fn cluster(scenario: &Scenario) -> ClusterPlan {
             latencies.insert((a.min(b), a.max(b)), (between.0.0 * 1_000, between.1.0 * 1_000));
         }
     }
-    ClusterPlan { voters: brokers.keys().copied().collect(), regions: regions.collect(), latencies, brokers }
+    let absent = scenario.joining();
+    ClusterPlan { voters: scenario.voters(), absent, regions: regions.collect(), latencies, brokers }
 }
 
 /// Regions are numbered in the order of their names.
@@ -63,20 +64,29 @@ pub(super) fn region_of_client(scenario: &Scenario, process: &str) -> u32 {
 
 /// What the configuration promises.
 pub(super) fn promises(scenario: &Scenario) -> Promises {
-    let config = broker_config(&scenario.cluster.config, None);
-    let cluster = &scenario.cluster;
-    let each = |of: fn(&BrokerConfig) -> i64| {
-        let all = ids(scenario).into_iter().map(|id| broker_config(&cluster.config, cluster.broker_config.get(&id)));
-        all.map(|c| of(&c)).max().unwrap_or(0) as u64
+    let c = &scenario.cluster;
+    let each: Vec<_> = ids(scenario).iter().map(|id| broker_config(&c.config, c.broker_config.get(id))).collect();
+    let cluster = TopicPromises {
+        min_isr: each.iter().map(|config| config.min_insync_replicas as usize).min(),
+        unclean: Some(each.iter().any(|config| config.unclean_leader_election)),
     };
+    let own = |topic: &Topic| {
+        let entry = |key: &str| topic.config.get(key).map(|value| value.trim());
+        TopicPromises {
+            min_isr: entry("min.insync.replicas").and_then(|value| value.parse().ok()),
+            unclean: entry("unclean.leader.election.enable").and_then(|value| value.parse().ok()),
+        }
+    };
+    let longest = |of: fn(&BrokerConfig) -> i64| each.iter().map(of).max().unwrap_or(0) as u64;
     Promises {
-        min_isr: config.min_insync_replicas as usize,
-        elr: config.eligible_leader_replicas,
-        voters: ids(scenario),
         quorum: QuorumTimeouts {
-            election_ms: each(|c| c.quorum_election_timeout_ms),
-            fetch_ms: each(|c| c.quorum_fetch_timeout_ms),
+            election_ms: longest(|config| config.quorum_election_timeout_ms),
+            fetch_ms: longest(|config| config.quorum_fetch_timeout_ms),
         },
+        cluster,
+        topics: scenario.topics.iter().map(|topic| (topic.name.clone(), own(topic))).collect(),
+        elr: each.iter().all(|config| config.eligible_leader_replicas),
+        voters: scenario.voters(),
     }
 }
 
@@ -131,6 +141,12 @@ pub(super) fn writers(scenario: &Scenario, bootstrap: &str) -> Vec<(String, Writ
         }
     }
     plans
+}
+
+/// What a writer's settings promise of its retries.
+pub(super) fn traits(config: &ProducerConfig) -> WriterTraits {
+    let idempotent = config.idempotent();
+    WriterTraits { idempotent, ordered: idempotent || config.max_in_flight <= 1 }
 }
 
 /// Every reading process with its name.

@@ -113,7 +113,13 @@ impl Trial {
     }
 
     fn partitions(&self) -> Vec<TopicPartition> {
-        self.scenario.topics.iter().flat_map(plan::partitions).collect()
+        let names: Vec<_> = self.scenario.topics.iter().map(|topic| topic.name.as_str()).collect();
+        let mut all: Vec<_> = self.scenario.topics.iter().flat_map(plan::partitions).collect();
+        // An administrator may have added some.
+        all.extend(self.witness.partitions_of(&names));
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     fn whole(&self) -> Option<String> {
@@ -148,7 +154,8 @@ impl Trial {
             let region = plan::region_of_client(&self.scenario, &name);
             let (witness, watcher, of) = (self.witness.clone(), self.watcher.clone(), name.clone());
             let program = move || {
-                let plan = writer::WriterPlan { writer: witness.writer_begins(&of), ..plan.clone() };
+                let writer = witness.writer_begins(&of, plan::traits(&plan.config));
+                let plan = writer::WriterPlan { writer, ..plan.clone() };
                 writer::run(plan, watcher.clone())
             };
             clients.hosts.push(self.cluster.run_client(&name, region, program).await);

@@ -8,6 +8,7 @@ use crate::base::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::broker::probe::{Event, PartitionFacts};
 use crate::report::availability::{Milestone, MilestoneKind};
 use crate::report::expectations::{Course, PartitionState};
+use crate::report::verdict::MetadataLoad;
 use crate::scenario::model::EventName;
 
 /// Nanoseconds in a millisecond.
@@ -45,6 +46,8 @@ pub struct Timeline {
     pub milestones: Vec<Milestone>,
     /// What committed metadata said over time.
     pub course: Course,
+    /// How brokers came to know the metadata when they started.
+    pub loads: Vec<MetadataLoad>,
     pending: BTreeMap<BrokerId, Vec<Change>>,
     told: Offset,
     active: Option<(BrokerId, LeaderEpoch)>,
@@ -58,6 +61,7 @@ impl Timeline {
     pub fn clear(&mut self) {
         self.lines.clear();
         self.milestones.clear();
+        self.loads.clear();
         self.course = Course {
             partitions: self.known.iter().map(|(tp, f)| state(0, tp, f)).collect(),
             controllers: self.active.iter().map(|(id, _)| (0, Some(*id))).collect(),
@@ -90,6 +94,17 @@ impl Timeline {
     }
     fn take_in(&mut self, at_ns: u64, node: BrokerId, event: &Event) {
         match event {
+            Event::MetadataCaughtUp { snapshot, replayed, ns } => {
+                let (snapshot, replayed) = (snapshot.map_or(0, |(_, records)| records as u64), *replayed as u64);
+                let load = MetadataLoad { at_ms: at_ns / MS, broker: node.0, snapshot, replayed, took_us: ns / 1_000 };
+                let first =
+                    if snapshot == 0 { String::new() } else { format!("a snapshot of {snapshot} records and ") };
+                let took = load.took_us as f64 / 1_000.0;
+                let text =
+                    format!("broker {node} knows the metadata from {first}{replayed} replayed records ({took} ms)");
+                self.line(at_ns, "note", text);
+                self.loads.push(load);
+            }
             Event::LogTruncated { tp, .. } => self.happens(EventName::LogTruncated, Some(tp), Some(node)),
             Event::ControllerActive { epoch } if self.active.is_none_or(|(_, known)| *epoch > known) => {
                 let successor = self.active.is_some_and(|(old, _)| old != node);

@@ -14,7 +14,7 @@ use crate::broker::lifecycle::LifecycleError;
 use crate::broker::node::NodeError;
 use crate::broker::probe::{Event, Observer, PartitionFacts, RaftRole};
 use crate::check::verdict::Audit;
-use crate::check::{Court, Findings, Promises};
+use crate::check::{Court, Findings, Promises, WriterTraits};
 use crate::io::sim::World;
 use crate::scenario::Scenario;
 use crate::scenario::budget::Loss;
@@ -181,10 +181,11 @@ impl Witness {
         self.told.lock().open.len()
     }
     /// A writing process begins a life: a new number, because its values begin anew.
-    pub fn writer_begins(&self, name: &str) -> u32 {
+    pub fn writer_begins(&self, name: &str, traits: WriterTraits) -> u32 {
         let mut told = self.told.lock();
         let number = told.next_writer;
         told.next_writer += 1;
+        told.court.writer_begins(number, traits);
         told.writers.insert(name.to_owned(), number);
         number
     }
@@ -212,6 +213,16 @@ impl Witness {
         let told = self.told.lock();
         let holds = |p: &crate::check::ground::Partition| p.latest().is_some_and(|f| f.replicas.contains(&broker));
         told.court.ground().partitions().filter(|(_, p)| holds(p)).map(|(tp, _)| tp.clone()).collect()
+    }
+    /// The partitions of these topics, by committed metadata.
+    #[must_use]
+    pub fn partitions_of(&self, topics: &[&str]) -> Vec<TopicPartition> {
+        let told = self.told.lock();
+        told.court.ground().partitions().map(|(tp, _)| tp).filter(|tp| topics.contains(&&*tp.topic)).cloned().collect()
+    }
+    /// Somebody asks for another value of a topic's setting, or of all brokers'; `done` once it is known to hold.
+    pub fn configured(&self, topic: Option<&str>, key: &str, value: &str, done: bool) {
+        self.told.lock().court.configured(topic, key, value, done);
     }
     /// A fault, by its index, waits for something from now on.
     pub fn wait_for(&self, fault: usize, after: After) {
@@ -266,6 +277,13 @@ impl Told {
         self.history.push(Entry { at_ns, op });
         come
     }
+    /// Elections that gave up what was committed are told: oracles begin anew there.
+    fn tell_restarts(&mut self, at_ns: u64) {
+        for (tp, restart) in self.court.take_restarts() {
+            let text = format!("{tp} begins anew at offset {}: {}", restart.kept, restart.detail);
+            self.timeline.note(at_ns, text);
+        }
+    }
     fn quorum(&mut self, node: BrokerId, event: &Event) {
         match event {
             Event::Started => {
@@ -305,6 +323,7 @@ impl Observer for Witness {
         let at = self.now_ns();
         let mut told = self.told.lock();
         told.court.observe(at, node, &event);
+        told.tell_restarts(at);
         told.quorum(node, &event);
         let mut come = false;
         for happening in told.timeline.observe(at, node, &event) {

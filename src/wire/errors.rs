@@ -74,6 +74,19 @@ pub fn code_of<T>(result: &Result<T, ResponseError>) -> i16 {
     result.as_ref().err().map_or(0, ResponseError::code)
 }
 
+/// An error as Kafka's documents spell it, like `MESSAGE_TOO_LARGE`, from the codec's name of it, `MessageTooLarge`.
+#[must_use]
+pub fn error_name(codec_name: &str) -> String {
+    let mut name = String::new();
+    for c in codec_name.chars() {
+        if c.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_uppercase());
+    }
+    name
+}
+
 impl From<ResponseError> for KafkaError {
     fn from(error: ResponseError) -> Self {
         Self(error)

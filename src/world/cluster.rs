@@ -1,6 +1,6 @@
 //! A cluster of brokers on hosts of the simulated world, and the handles by which a trial rules over their lives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub struct ClusterPlan {
     pub brokers: BTreeMap<BrokerId, BrokerConfig>,
     /// Those that vote in the metadata quorum.
     pub voters: Vec<BrokerId>,
+    /// Those that are no part of the cluster until they join.
+    pub absent: BTreeSet<BrokerId>,
     /// In which region each broker is; all others are in that of no number, 0.
     pub regions: BTreeMap<BrokerId, Region>,
     /// Latency between two regions, by their numbers, the smaller first: least and most, in microseconds.
@@ -52,6 +54,7 @@ pub struct Cluster {
     world: World,
     watcher: Watcher,
     hosts: BTreeMap<BrokerId, HostId>,
+    absent: Mutex<BTreeSet<BrokerId>>,
     paused: Mutex<BTreeMap<BrokerId, bool>>,
     /// Brokers that were asked to stop, and whether they are to start again once they have ended.
     stopping: Arc<Mutex<BTreeMap<BrokerId, bool>>>,
@@ -111,6 +114,7 @@ impl Cluster {
             world: world.clone(),
             watcher,
             hosts,
+            absent: Mutex::new(plan.absent.clone()),
             paused: Mutex::default(),
             stopping: Arc::default(),
             clients: Mutex::default(),
@@ -123,9 +127,25 @@ impl Cluster {
     pub fn world(&self) -> &World {
         &self.world
     }
-    /// All brokers.
+    /// All brokers that are part of the cluster.
     pub fn brokers(&self) -> impl Iterator<Item = BrokerId> + '_ {
-        self.hosts.keys().copied()
+        let absent = self.absent.lock().clone();
+        self.hosts.keys().copied().filter(move |id| !absent.contains(id))
+    }
+    /// True until a broker joins, and once it has left.
+    #[must_use]
+    pub fn is_absent(&self, id: BrokerId) -> bool {
+        self.absent.lock().contains(&id)
+    }
+    /// A broker becomes part of the cluster, and starts.
+    pub async fn join(&self, id: BrokerId) {
+        self.absent.lock().remove(&id);
+        self.start(id).await;
+    }
+    /// A broker stops and is no longer part of the cluster.
+    pub fn leave(&self, id: BrokerId) {
+        self.stop(id);
+        self.absent.lock().insert(id);
     }
     /// The host of a broker.
     ///

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::base::{Offset, TopicPartition};
+use crate::base::{LeaderEpoch, Offset, TopicPartition};
 
 /// One value that a workload writes: the `seq`-th one of writer number `writer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,8 +86,8 @@ pub enum Promise {
 pub enum Op {
     /// A writer handed a value to its producer.
     Sent { value: Value, tp: TopicPartition },
-    /// The producer was told that the value is at this offset.
-    Acked { value: Value, tp: TopicPartition, offset: Offset, promise: Promise },
+    /// The producer was told that the value is at this offset, by the leader of the epoch `sent_to` as it knew it.
+    Acked { value: Value, tp: TopicPartition, offset: Offset, promise: Promise, sent_to: LeaderEpoch },
     /// The producer gave up. `definite`: no attempt can have been appended; otherwise the outcome is unknown.
     Failed { value: Value, tp: TopicPartition, definite: bool, error: Arc<str> },
     /// A reader received the record at this offset; `value` is None if its bytes are nobody's value.
@@ -124,7 +124,7 @@ struct Packed {
     seq: u64,
     offset: i64,
     writer: u32,
-    /// The reader, or the number of the error.
+    /// The reader, the number of the error, or the bits of the leader epoch.
     other: u32,
     /// The partition's number and, in the lowest bits, the kind.
     partition: u32,
@@ -159,13 +159,13 @@ impl History {
         let none = Value { writer: 0, seq: 0 };
         let (kind, tp, value, offset, other) = match entry.op {
             Op::Sent { value, tp } => (SENT, tp, value, Offset::NONE, 0),
-            Op::Acked { value, tp, offset, promise } => {
+            Op::Acked { value, tp, offset, promise, sent_to } => {
                 let kind = match promise {
                     Promise::All => ACKED_ALL,
                     Promise::Leader => ACKED_LEADER,
                     Promise::Nothing => ACKED_NOTHING,
                 };
-                (kind, tp, value, offset, 0)
+                (kind, tp, value, offset, sent_to.0.cast_unsigned())
             }
             Op::Failed { value, tp, definite, error } => {
                 let kind = if definite { FAILED } else { UNKNOWN };
@@ -182,11 +182,12 @@ impl History {
         let Packed { at_ns, seq, offset, writer, other, partition } = *packed;
         let tp = self.partitions[(partition >> KIND_BITS) as usize].clone();
         let (value, offset) = (Value { writer, seq }, Offset(offset));
+        let sent_to = LeaderEpoch(other.cast_signed());
         let op = match partition & ((1 << KIND_BITS) - 1) {
             SENT => Op::Sent { value, tp },
-            ACKED_ALL => Op::Acked { value, tp, offset, promise: Promise::All },
-            ACKED_LEADER => Op::Acked { value, tp, offset, promise: Promise::Leader },
-            ACKED_NOTHING => Op::Acked { value, tp, offset, promise: Promise::Nothing },
+            ACKED_ALL => Op::Acked { value, tp, offset, promise: Promise::All, sent_to },
+            ACKED_LEADER => Op::Acked { value, tp, offset, promise: Promise::Leader, sent_to },
+            ACKED_NOTHING => Op::Acked { value, tp, offset, promise: Promise::Nothing, sent_to },
             kind @ (FAILED | UNKNOWN) => {
                 Op::Failed { value, tp, definite: kind == FAILED, error: self.errors[other as usize].clone() }
             }
@@ -290,7 +291,10 @@ mod tests {
         let value = Value { writer: u32::MAX, seq: u64::MAX };
         let error: Arc<str> = "timed out".into();
         let failed = |definite| Op::Failed { value, tp: tp.clone(), definite, error: error.clone() };
-        let acked = |promise| Op::Acked { value, tp: tp.clone(), offset: Offset(i64::MAX), promise };
+        let acked = |promise| {
+            let sent_to = LeaderEpoch(i32::MAX);
+            Op::Acked { value, tp: tp.clone(), offset: Offset(i64::MAX), promise, sent_to }
+        };
         let read = |value| Op::Read { reader: 7, tp: other.clone(), offset: Offset(5), value };
         let ops = [
             Op::Sent { value, tp: tp.clone() },

@@ -95,7 +95,7 @@ fn gave_up_ago(delivered: &Delivered, timeout_ns: u64) -> Option<u64> {
 
 fn outcome(value: Value, tp: TopicPartition, promise: Promise, delivered: Delivered) -> Op {
     match delivered.result {
-        Ok(metadata) => Op::Acked { value, tp, offset: metadata.offset, promise },
+        Ok(metadata) => Op::Acked { value, tp, offset: metadata.offset, promise, sent_to: delivered.sent_to },
         Err(error) => Op::Failed { value, tp, definite: error.definite, error: format!("{:?}", error.error).into() },
     }
 }

@@ -9,6 +9,7 @@ mod coverage;
 mod determinism;
 mod faults;
 mod golden;
+mod groups;
 mod isolation;
 mod leaks;
 mod stories;

@@ -14,6 +14,8 @@ pub(super) struct Written {
     pub high_watermarks: Offsets,
     pub recovery_points: Offsets,
     pub log_starts: Offsets,
+    /// Below these offsets the cleaner has cleaned.
+    pub cleaned: Offsets,
 }
 
 /// The files of one directory; one writer at a time.
@@ -50,12 +52,13 @@ impl CheckpointFiles {
         }
         Ok(())
     }
-    /// Takes back that a log is durable up to more than `to`. What comes to stand above `to` after a cut is not what was
-    /// durable there, and recovery does not verify what lies below a recovery point (`LogManager.truncateTo`).
+    /// Takes back that a log is durable, or clean, up to more than `to`. What comes to stand above `to` after a cut is not what was
+    /// durable there, and recovery does not verify what lies below a recovery point (`LogManager.truncateTo`,
+    /// `LogCleaner.maybeTruncateCheckpoint`).
     ///
     /// # Errors
     /// Those of the disk.
-    pub async fn lower_recovery_point(&self, tp: &TopicPartition, to: Offset) -> io::Result<()> {
+    pub async fn lower(&self, tp: &TopicPartition, to: Offset) -> io::Result<()> {
         let written = &mut *self.written.lock().await;
         let lowered = |offsets: &Offsets| {
             let mut lowered = offsets.clone();
@@ -64,7 +67,8 @@ impl CheckpointFiles {
             }
             lowered
         };
-        self.write(checkpoint::RECOVERY_POINT, &mut written.recovery_points, lowered).await
+        self.write(checkpoint::RECOVERY_POINT, &mut written.recovery_points, lowered).await?;
+        self.write(checkpoint::CLEANER, &mut written.cleaned, lowered).await
     }
 }
 
@@ -86,7 +90,7 @@ mod tests {
                 files.write(checkpoint::RECOVERY_POINT, &mut written.recovery_points, points).await.expect("a write");
             }
             for (tp, to) in [(&a, 50), (&b, 10), (&TopicPartition::new("c", 0), 1)] {
-                files.lower_recovery_point(tp, Offset(to)).await.expect("a write");
+                files.lower(tp, Offset(to)).await.expect("a write");
             }
             checkpoint::read_offsets(&disk, "", checkpoint::RECOVERY_POINT).await.expect("the file")
         });

@@ -36,6 +36,12 @@ pub struct PartitionsConfig {
     pub high_watermark_checkpoint_interval_ms: u64,
     /// `log.retention.check.interval.ms`
     pub retention_check_interval_ms: u64,
+    /// `log.cleaner.enable`
+    pub cleaner_enable: bool,
+    /// `log.cleaner.backoff.ms`
+    pub cleaner_backoff_ms: u64,
+    /// `log.cleaner.dedupe.buffer.size`
+    pub cleaner_dedupe_buffer_bytes: u64,
     /// `log.flush.offset.checkpoint.interval.ms`
     pub recovery_checkpoint_interval_ms: u64,
     /// How long an AlterPartition that failed waits before its next try (`AlterPartitionManager`).
@@ -64,6 +70,9 @@ impl PartitionsConfig {
             connection_setup_timeout_ms: 10_000,
             high_watermark_checkpoint_interval_ms: 5_000,
             retention_check_interval_ms: 300_000,
+            cleaner_enable: true,
+            cleaner_backoff_ms: 15_000,
+            cleaner_dedupe_buffer_bytes: 128 * 1024 * 1024,
             recovery_checkpoint_interval_ms: 60_000,
             alter_partition_backoff_ms: 50,
             producer_id_expiration_ms: 24 * 60 * 60 * 1000,

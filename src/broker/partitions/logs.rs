@@ -52,6 +52,7 @@ impl Logs {
             high_watermarks: read(&disk, &dir, checkpoint::HIGH_WATERMARK).await?,
             recovery_points: read(&disk, &dir, checkpoint::RECOVERY_POINT).await?,
             log_starts: read(&disk, &dir, checkpoint::LOG_START).await?,
+            cleaned: read(&disk, &dir, checkpoint::CLEANER).await?,
         };
         let (jobs, ring) = (Mutex::default(), Notify::new());
         let checkpoints = Arc::new(CheckpointFiles::new(disk.clone(), dir.clone(), written));
@@ -159,6 +160,7 @@ impl Logs {
         self.checkpoints.write(checkpoint::HIGH_WATERMARK, &mut written.high_watermarks, forget).await?;
         self.checkpoints.write(checkpoint::RECOVERY_POINT, &mut written.recovery_points, forget).await?;
         self.checkpoints.write(checkpoint::LOG_START, &mut written.log_starts, forget).await?;
+        self.checkpoints.write(checkpoint::CLEANER, &mut written.cleaned, forget).await?;
         if self.disk.exists(&doomed).await? {
             self.disk.remove_dir_all(&doomed).await?;
         }
@@ -184,12 +186,33 @@ impl Logs {
         let durable = |_: &Offsets| offsets(partitions, |core| core.log().durable_end());
         self.checkpoints.write(checkpoint::RECOVERY_POINT, &mut written.recovery_points, durable).await
     }
+    /// Below which offset the cleaner has cleaned a log.
+    pub async fn cleaned(&self, tp: &TopicPartition) -> Offset {
+        self.checkpoints.lock().await.cleaned.get(tp).copied().unwrap_or(Offset::ZERO)
+    }
+    /// Remembers that a log is clean below `end`, durably.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn set_cleaned(&self, tp: &TopicPartition, end: Offset) -> io::Result<()> {
+        let written = &mut *self.checkpoints.lock().await;
+        let with = |offsets: &Offsets| {
+            let mut all = offsets.clone();
+            all.insert(tp.clone(), end);
+            all
+        };
+        self.checkpoints.write(checkpoint::CLEANER, &mut written.cleaned, with).await
+    }
     /// Marks the directory as cleanly shut down; every log must be closed.
     ///
     /// # Errors
     /// Those of the disk.
     pub async fn mark_clean(&self, epoch: BrokerEpoch) -> io::Result<()> {
         checkpoint::write_clean_shutdown(&self.disk, &self.dir, epoch).await
+    }
+    /// The disk that the directory is on.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
     }
     /// The names of the files of one log; for tests.
     #[cfg(all(test, madsim))]
@@ -209,17 +232,16 @@ impl Logs {
         let config =
             ReplicaConfig { lag_time_max_ms: shared.config.replica_lag_time_max_ms, ..ReplicaConfig::default() };
         let core = ReplicaCore::new(shared.config.id, config, state, producers, high_watermark);
-        let mark = |b: &crate::log::BatchInfo| BatchMark { base: b.base, next: b.next, epoch: b.epoch, crc: b.crc };
         shared.probe.tell(Event::LogLoaded {
             tp: partition.tp.clone(),
             start: core.log().log_start(),
             high_watermark: core.high_watermark(),
-            batches: batches.iter().map(mark).collect(),
+            batches: batches.iter().map(BatchMark::of).collect(),
         });
         let (checkpoints, tp) = (self.checkpoints.clone(), partition.tp.clone());
         store.before_cut(Box::new(move |to| {
             let (checkpoints, tp) = (checkpoints.clone(), tp.clone());
-            Box::pin(async move { checkpoints.lower_recovery_point(&tp, to).await })
+            Box::pin(async move { checkpoints.lower(&tp, to).await })
         }));
         let weak = Arc::downgrade(partition);
         let log = LogHandle::start(store, move |completion| {
@@ -229,7 +251,7 @@ impl Logs {
         });
         partition.opened(core, log);
     }
-    fn path(&self, tp: &TopicPartition) -> String {
+    pub fn path(&self, tp: &TopicPartition) -> String {
         format!("{}/{tp}", self.dir)
     }
 }

@@ -18,6 +18,7 @@
 pub mod api;
 mod apply;
 mod checkpoints;
+mod cleaner;
 mod config;
 mod coordinated;
 mod delete_records;

@@ -20,6 +20,7 @@ use crate::base::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::broker::probe::{BatchMark, Event};
 use crate::io::{task, time};
 use crate::log::batch::BatchView;
+use crate::log::compaction::{Swap, Swapped};
 use crate::log::producers::ProducerBatch;
 use crate::log::writer::{Completion, LogHandle, Op};
 use crate::log::{LogConfig, LogReader, retention};
@@ -57,6 +58,8 @@ struct Open {
     /// Whose fetcher reads for this replica.
     following: Option<BrokerId>,
     closed: Option<oneshot::Sender<()>>,
+    /// The cleaner, which waits for its segments to be put in place.
+    cleaner: Option<oneshot::Sender<bool>>,
     out: Vec<Output>,
 }
 
@@ -84,7 +87,8 @@ impl Partition {
     }
     /// The log is open: the replica comes to life and takes the role that metadata has given it meanwhile.
     pub fn opened(self: &Arc<Self>, core: ReplicaCore, log: LogHandle) {
-        let open = Open { core, log, marks: VecDeque::new(), following: None, closed: None, out: Vec::new() };
+        let open =
+            Open { core, log, marks: VecDeque::new(), following: None, closed: None, cleaner: None, out: Vec::new() };
         let brokers = self.shared.brokers.read();
         let ctx = self.shared.ctx(&brokers);
         let mut cell = self.cell.lock();
@@ -271,6 +275,16 @@ impl Partition {
             self.carry_out(open, ctx);
         });
     }
+    /// Puts rewritten segments in place; true if that was done, false if the log has changed there or is closed.
+    pub async fn swap(self: &Arc<Self>, swap: Swap) -> bool {
+        let (sender, receiver) = oneshot::channel();
+        self.locked(|open, ctx| {
+            open.cleaner = Some(sender);
+            self.submit(open, ctx, Op::Swap(swap));
+            self.carry_out(open, ctx);
+        });
+        receiver.await.unwrap_or(false)
+    }
     /// A plain snapshot.
     pub fn view(&self) -> PartitionView {
         let cell = self.cell.lock();
@@ -395,13 +409,22 @@ impl Partition {
     }
     fn complete(&self, open: &mut Open, ctx: &Ctx, completion: Completion) {
         match completion {
-            Completion::Appended { generation, end } => {
+            Completion::Appended { generation, end, flushed } => {
                 if generation == open.core.log().generation() {
                     self.tell_appended(open, end);
                     open.core.appended(ctx, generation, end, &mut open.out);
+                    open.core.synced(generation, flushed);
                 }
             }
             Completion::Synced { generation, end } => open.core.synced(generation, end),
+            Completion::Swapped { done } => {
+                // The cleaner may have ended; the segments are in place all the same.
+                let _ = open.cleaner.take().map(|cleaner| cleaner.send(done.is_some()));
+                if let Some(Swapped { base, next, batches }) = done {
+                    let batches = batches.iter().map(BatchMark::of).collect();
+                    self.shared.probe.tell(Event::LogCompacted { tp: self.tp.clone(), base, next, batches });
+                }
+            }
             Completion::Closed { .. } => {
                 // Nobody may wait any more; the log is closed all the same.
                 let _ = open.closed.take().map(|closed| closed.send(()));
@@ -409,7 +432,7 @@ impl Partition {
             Completion::Failed { error } => {
                 mark(Mark::LogFailed);
                 open.core.fail(&mut open.out);
-                open.closed = None;
+                (open.closed, open.cleaner) = (None, None);
                 self.shared.fail(error);
             }
         }

@@ -30,6 +30,9 @@ impl Partitions {
         tasks.spawn("recovery-checkpoint", self.clone().checkpoint_recovery_points(recovery));
         let retention = Duration::from_millis(config.retention_check_interval_ms.max(1));
         tasks.spawn("log-retention", self.clone().retain(retention));
+        if config.cleaner_enable {
+            tasks.spawn("log-cleaner", self.clone().clean_logs());
+        }
         tasks.spawn("producer-expiry", self.clone().expire_producers());
     }
     async fn scan_isr(self, every: Duration) {

@@ -129,9 +129,10 @@ impl Shell {
     }
     pub(super) fn on_disk(&mut self, now: Now, completion: Completion) {
         match completion {
-            Completion::Appended { generation, end } => self.feed(now, Input::Appended { generation, end }),
+            Completion::Appended { generation, end, .. } => self.feed(now, Input::Appended { generation, end }),
             Completion::Synced { generation, end } => self.feed(now, Input::Synced { generation, end }),
-            Completion::Closed { .. } => {}
+            // The metadata log is not compacted: snapshots stand for what was.
+            Completion::Closed { .. } | Completion::Swapped { .. } => {}
             Completion::Failed { error } => self.fail(&format!("the metadata log failed: {error}")),
         }
     }
@@ -226,10 +227,10 @@ impl Shell {
     }
     fn submit(&mut self, op: Op, done: &mut Vec<Input>) {
         match self.log.submit(op) {
-            Some(Completion::Appended { generation, end }) => done.push(Input::Appended { generation, end }),
+            Some(Completion::Appended { generation, end, .. }) => done.push(Input::Appended { generation, end }),
             Some(Completion::Synced { generation, end }) => done.push(Input::Synced { generation, end }),
             Some(Completion::Failed { error }) => self.fail(&format!("the metadata log failed: {error}")),
-            Some(Completion::Closed { .. }) | None => {}
+            Some(Completion::Closed { .. } | Completion::Swapped { .. }) | None => {}
         }
     }
     fn answer(&mut self, token: Token, reply: Reply) {

@@ -40,7 +40,7 @@ pub(super) struct Question {
 }
 
 pub(super) struct Fetcher {
-    cfg: ConsumerConfig,
+    pub(super) cfg: ConsumerConfig,
     pub(super) network: NetworkClient<Purpose>,
     pub(super) metadata: Metadata,
     pub(super) assigned: BTreeMap<TopicPartition, Assigned>,
@@ -50,6 +50,8 @@ pub(super) struct Fetcher {
     /// Partitions with fetched records, in the order in which those came.
     arrived: VecDeque<TopicPartition>,
     pub(super) errors: VecDeque<ConsumerError>,
+    /// Nothing is given out, because it is about to be given up.
+    pub(super) held: bool,
     events: Vec<Event<Purpose>>,
 }
 
@@ -71,12 +73,16 @@ impl Fetcher {
             fetching: BTreeSet::new(),
             arrived: VecDeque::new(),
             errors: VecDeque::new(),
+            held: false,
             events: Vec::new(),
         }
     }
 
     pub fn assign(&mut self, partitions: BTreeSet<TopicPartition>) {
-        let start = initial(self.cfg.auto_offset_reset);
+        let start = match self.cfg.group_id {
+            Some(_) => Position::Committed,
+            None => start_over(self.cfg.auto_offset_reset, Offset::NONE),
+        };
         self.assigned.retain(|tp, _| partitions.contains(tp));
         for tp in partitions {
             self.metadata.want(&tp.topic);
@@ -98,12 +104,20 @@ impl Fetcher {
 
     /// Records that have arrived, or an error that concerns the caller; [`None`] if there is neither.
     pub fn take_records(&mut self) -> Result<Option<Vec<ConsumedRecord>>, ConsumerError> {
+        if self.held {
+            return Ok(None);
+        }
         let max = self.cfg.max_poll_records as usize;
         let mut records = Vec::new();
+        let mut paused = VecDeque::new();
         while records.len() < max
             && let Some(tp) = self.arrived.pop_front()
         {
             let Some(assigned) = self.assigned.get_mut(&tp) else { continue };
+            if assigned.paused {
+                paused.push_back(tp);
+                continue;
+            }
             if let Err(error) = assigned.take(&tp, max, &mut records) {
                 self.errors.push_back(error);
             }
@@ -111,6 +125,7 @@ impl Fetcher {
                 self.arrived.push_front(tp);
             }
         }
+        self.arrived.append(&mut paused);
         if !records.is_empty() {
             return Ok(Some(records));
         }
@@ -208,12 +223,13 @@ impl Fetcher {
         let mut leaderless = false;
         // A fetch without the partition that the caller is about to want more of would hold up the next one with it,
         // for fetch.max.wait.ms if the others have nothing (KAFKA-17182).
-        let buffered: BTreeSet<BrokerId> = (self.assigned.iter().filter(|(_, assigned)| assigned.has_buffered()))
+        let waiting = |assigned: &Assigned| assigned.has_buffered() && !assigned.paused;
+        let buffered: BTreeSet<BrokerId> = (self.assigned.iter().filter(|(_, assigned)| waiting(assigned)))
             .filter_map(|(tp, _)| Some(self.metadata.leader(tp)?.0))
             .collect();
         for (tp, assigned) in &self.assigned {
             let Position::At(offset) = assigned.position else { continue };
-            if assigned.has_buffered() {
+            if assigned.has_buffered() || assigned.paused {
                 continue;
             }
             let Some((leader, epoch)) = self.metadata.leader(tp) else {
@@ -313,6 +329,7 @@ impl Fetcher {
         let current = matches!(assigned.position, Position::At(at) if at == offset);
         let Some(error) = ResponseError::try_from_code(answer.error_code) else {
             assigned.failures = 0;
+            assigned.high_watermark = Some(Offset(answer.high_watermark)).filter(|hw| hw.0 >= 0);
             if !answer.records.is_empty() {
                 assigned.fetched(offset, answer.records.clone());
                 self.arrived.push_back(tp.clone());
@@ -345,11 +362,7 @@ impl Fetcher {
     }
 }
 
-fn initial(policy: OffsetReset) -> Position {
-    start_over(policy, Offset::NONE)
-}
-
-fn start_over(policy: OffsetReset, was: Offset) -> Position {
+pub(super) fn start_over(policy: OffsetReset, was: Offset) -> Position {
     match policy {
         OffsetReset::Earliest => Position::Lookup(Lookup::new(EARLIEST)),
         OffsetReset::Latest => Position::Lookup(Lookup::new(LATEST)),

@@ -1,20 +1,26 @@
-//! The consumer, with manual assignment (groups come later): whoever polls it drives its fetches.
+//! The consumer, in a group or with manual assignment: whoever polls it drives its fetches.
+//!
+//! A consumer with a `group.id` has one task, which keeps its membership alive between polls; see [`group`].
 //!
 //! One fetch is outstanding per leader, and partitions whose records wait to be polled are left out of it (Kafka's `Fetcher`). What was
 //! polled is never polled again and nothing is skipped, unless the caller seeks or `auto.offset.reset` says so. A lost leader means
 //! silence until a new one is known; it is never an error.
 
 mod fetcher;
+pub mod group;
 mod lookups;
+mod membership;
 mod positions;
+mod standing;
 #[cfg(all(test, madsim))]
 mod tests;
 
 use super::config::{ConfigError, ConsumerConfig};
-use crate::base::{LeaderEpoch, Offset, TopicPartition};
+use crate::base::{LeaderEpoch, Now, Offset, TopicPartition};
 use crate::io::{clock, time};
 use bytes::Bytes;
 use fetcher::Fetcher;
+use group::Member;
 use kafka_protocol::ResponseError;
 use positions::{EARLIEST, LATEST};
 use std::future::{Future, poll_fn};
@@ -77,43 +83,61 @@ pub enum ConsumerError {
     /// The partition is not assigned to this consumer.
     #[error("{0} is not assigned to this consumer")]
     NotAssigned(TopicPartition),
+    /// What the coordinator of the group answered for good. Polling on joins anew, except if another consumer has this
+    /// `group.instance.id` ([`ResponseError::FencedInstanceId`]).
+    #[error("the coordinator of the group refuses: {0:?}")]
+    Group(ResponseError),
 }
 
-/// A consumer. Nothing happens between polls: there is no task behind it.
+/// A consumer. Without a `group.id` nothing happens between polls: there is no task behind it.
 pub struct Consumer {
-    fetcher: Fetcher,
+    parts: Parts,
     timer: time::Sleep,
     api_timeout: Duration,
+}
+
+/// What a call drives.
+struct Parts {
+    fetcher: Fetcher,
+    /// None without a `group.id`.
+    member: Option<Member>,
+    /// The call is a poll, so that the group may take and give partitions.
+    polling: bool,
 }
 
 impl Consumer {
     /// A consumer of nothing yet; it connects when it is polled.
     ///
     /// # Errors
-    /// `bootstrap.servers` is empty.
+    /// Settings that contradict each other.
     pub fn new(cfg: ConsumerConfig) -> Result<Self, ConfigError> {
-        if cfg.common.bootstrap_servers.is_empty() {
-            return Err(ConfigError::Contradiction("bootstrap.servers names nobody"));
-        }
+        cfg.validate()?;
         let api_timeout = Duration::from_millis(cfg.default_api_timeout_ms);
-        Ok(Self { fetcher: Fetcher::new(cfg), timer: time::sleep_until(u64::MAX), api_timeout })
+        let member = Member::start(&cfg);
+        let parts = Parts { fetcher: Fetcher::new(cfg), member, polling: false };
+        Ok(Self { parts, timer: time::sleep_until(u64::MAX), api_timeout })
     }
 
     /// Consumes exactly these partitions from now on. Those that were assigned before keep their position; the others start where
-    /// `auto.offset.reset` says, unless the caller seeks first.
+    /// the group has come to, if there is a `group.id`, otherwise where `auto.offset.reset` says, unless the caller seeks first.
+    ///
+    /// # Panics
+    /// If the consumer has subscribed to topics: then its group assigns.
     pub fn assign(&mut self, partitions: impl IntoIterator<Item = TopicPartition>) {
-        self.fetcher.assign(partitions.into_iter().collect());
+        let subscribed = self.parts.member.as_ref().is_some_and(Member::is_subscribed);
+        assert!(!subscribed, "a consumer either subscribes or is assigned by hand");
+        self.parts.fetcher.assign(partitions.into_iter().collect());
     }
     /// What is assigned.
     pub fn assignment(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.fetcher.assignment()
+        self.parts.fetcher.assignment()
     }
     /// Goes on at `offset`.
     ///
     /// # Errors
     /// The partition is not assigned.
     pub fn seek(&mut self, tp: &TopicPartition, offset: Offset) -> Result<(), ConsumerError> {
-        self.fetcher.assigned(tp)?.seek(offset);
+        self.parts.fetcher.assigned(tp)?.seek(offset);
         Ok(())
     }
     /// Goes on at the start of the log, as it will be when asked.
@@ -121,7 +145,7 @@ impl Consumer {
     /// # Errors
     /// The partition is not assigned.
     pub fn seek_to_beginning(&mut self, tp: &TopicPartition) -> Result<(), ConsumerError> {
-        self.fetcher.assigned(tp)?.reset(EARLIEST);
+        self.parts.fetcher.assigned(tp)?.reset(EARLIEST);
         Ok(())
     }
     /// Goes on at the high watermark, as it will be when asked.
@@ -129,31 +153,45 @@ impl Consumer {
     /// # Errors
     /// The partition is not assigned.
     pub fn seek_to_end(&mut self, tp: &TopicPartition) -> Result<(), ConsumerError> {
-        self.fetcher.assigned(tp)?.reset(LATEST);
+        self.parts.fetcher.assigned(tp)?.reset(LATEST);
         Ok(())
+    }
+    /// Returns no records of these partitions until they are resumed; others are not assigned and passed over.
+    pub fn pause(&mut self, partitions: &[TopicPartition]) {
+        self.parts.fetcher.pause(partitions, true);
+    }
+    /// Ends [`Self::pause`].
+    pub fn resume(&mut self, partitions: &[TopicPartition]) {
+        self.parts.fetcher.pause(partitions, false);
     }
     /// The offset of the next record that a poll would return, once known.
     #[must_use]
     pub fn position(&self, tp: &TopicPartition) -> Option<Offset> {
-        self.fetcher.position(tp)
+        self.parts.fetcher.position(tp)
+    }
+    /// How many offsets lie between the position and the high watermark that the leader told with the last fetch.
+    #[must_use]
+    pub fn lag(&self, tp: &TopicPartition) -> Option<i64> {
+        self.parts.fetcher.lag(tp)
     }
 
-    /// The next records, at most max.poll.records of them, per partition in order; none if none came within `timeout`. Dropping the
-    /// future loses nothing.
+    /// The next records, at most max.poll.records of them, per partition in order; none if none came within `timeout`, or if the
+    /// group has given or taken partitions ([`Self::take_rebalances`]). Dropping the future loses nothing.
     ///
     /// # Errors
     /// Only what the caller must decide about; polling on is always allowed.
     pub async fn poll(&mut self, timeout: Duration) -> Result<Vec<ConsumedRecord>, ConsumerError> {
-        let records = self.drive(timeout, |fetcher| fetcher.take_records().transpose()).await;
-        if records.is_some() {
+        let _polling = self.parts.member.as_ref().map(|member| member.poll(clock::now()));
+        let records = self.drive_as(true, timeout, Parts::records).await;
+        if records.as_ref().is_some_and(|got| got.as_ref().is_ok_and(|records| !records.is_empty()) || got.is_err()) {
             self.prefetch().await;
         }
-        records.unwrap_or_else(|| Ok(Vec::new()))
+        records.unwrap_or_else(|| self.parts.member.as_ref().map_or(Ok(()), Member::nothing).map(|()| Vec::new()))
     }
     /// Asks for what comes next while the caller deals with what it has.
     async fn prefetch(&mut self) {
         poll_fn(|cx| {
-            self.fetcher.turn(cx, clock::now());
+            self.parts.fetcher.turn(cx, clock::now());
             Poll::Ready(())
         })
         .await;
@@ -174,9 +212,9 @@ impl Consumer {
         self.offsets(partitions, LATEST).await
     }
     async fn offsets(&mut self, partitions: &[TopicPartition], which: i64) -> Result<Vec<Offset>, ConsumerError> {
-        self.fetcher.ask(partitions, which);
-        let told = self.drive(self.api_timeout, |fetcher| fetcher.told(partitions)).await;
-        self.fetcher.ask(&[], which);
+        self.parts.fetcher.ask(partitions, which);
+        let told = self.drive(self.api_timeout, |parts| parts.fetcher.told(partitions)).await;
+        self.parts.fetcher.ask(&[], which);
         told.unwrap_or(Err(ConsumerError::Timeout))
     }
 
@@ -184,8 +222,18 @@ impl Consumer {
     fn drive<'a, R>(
         &'a mut self,
         timeout: Duration,
-        mut done: impl FnMut(&mut Fetcher) -> Option<R> + 'a,
+        done: impl FnMut(&mut Parts) -> Option<R> + 'a,
     ) -> impl Future<Output = Option<R>> + 'a {
+        self.drive_as(false, timeout, done)
+    }
+    /// The same, as a poll or not.
+    fn drive_as<'a, R>(
+        &'a mut self,
+        polling: bool,
+        timeout: Duration,
+        mut done: impl FnMut(&mut Parts) -> Option<R> + 'a,
+    ) -> impl Future<Output = Option<R>> + 'a {
+        self.parts.polling = polling;
         let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         let deadline_ns = clock::now().mono_ns.saturating_add(timeout_ns);
         poll_fn(move |cx| self.turn(cx, deadline_ns, &mut done))
@@ -194,12 +242,12 @@ impl Consumer {
         &mut self,
         cx: &mut Context<'_>,
         deadline_ns: u64,
-        done: &mut impl FnMut(&mut Fetcher) -> Option<R>,
+        done: &mut impl FnMut(&mut Parts) -> Option<R>,
     ) -> Poll<Option<R>> {
         loop {
             let now = clock::now();
-            let next_ns = self.fetcher.turn(cx, now);
-            if let Some(result) = done(&mut self.fetcher) {
+            let next_ns = self.parts.turn(cx, now);
+            if let Some(result) = done(&mut self.parts) {
                 return Poll::Ready(Some(result));
             }
             if now.mono_ns >= deadline_ns {
@@ -210,5 +258,26 @@ impl Consumer {
                 return Poll::Pending;
             }
         }
+    }
+}
+
+impl Parts {
+    /// The group first: what it takes away is not to be fetched, what it gives is to be fetched at once.
+    fn turn(&mut self, cx: &mut Context<'_>, now: Now) -> u64 {
+        let group_ns = match &mut self.member {
+            None => u64::MAX,
+            Some(member) => {
+                member.listen(cx);
+                if self.polling { member.turn(now, &mut self.fetcher) } else { u64::MAX }
+            }
+        };
+        self.fetcher.turn(cx, now).min(group_ns)
+    }
+    /// What a poll returns, if there is anything.
+    fn records(&mut self) -> Option<Result<Vec<ConsumedRecord>, ConsumerError>> {
+        if let Some(interrupt) = self.member.as_mut().and_then(Member::take_interrupt) {
+            return Some(interrupt.map(|()| Vec::new()));
+        }
+        self.fetcher.take_records().transpose()
     }
 }

@@ -32,6 +32,8 @@ impl Lookup {
 /// Where the next record comes from.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Position {
+    /// The group must say how far it has come.
+    Committed,
     /// This offset.
     At(Offset),
     /// A leader must say.
@@ -53,6 +55,10 @@ pub(super) struct Assigned {
     pub failures: u32,
     /// The epoch of the leader that was last asked.
     pub asked: LeaderEpoch,
+    /// The caller wants no records of it for now.
+    pub paused: bool,
+    /// The high watermark that the leader last told.
+    pub high_watermark: Option<Offset>,
 }
 
 impl Assigned {
@@ -65,13 +71,19 @@ impl Assigned {
             not_before_ns: 0,
             failures: 0,
             asked: LeaderEpoch::NONE,
+            paused: false,
+            high_watermark: None,
         }
     }
     pub fn seek(&mut self, offset: Offset) {
-        *self = Self::new(Position::At(offset));
+        self.go(Position::At(offset));
     }
     pub fn reset(&mut self, which: i64) {
-        *self = Self::new(Position::Lookup(Lookup::new(which)));
+        self.go(Position::Lookup(Lookup::new(which)));
+    }
+    /// Goes on elsewhere; what was fetched for the old position is dropped.
+    pub fn go(&mut self, position: Position) {
+        *self = Self { paused: self.paused, high_watermark: self.high_watermark, ..Self::new(position) };
     }
     /// Keeps what came back from a fetch that was sent at `fetch_offset`; drops it if the position has moved since.
     pub fn fetched(&mut self, fetch_offset: Offset, records: Bytes) {

@@ -159,7 +159,7 @@ impl ProducerBatch {
 
     /// Tells every record's sender; callbacks run here, so no lock may be held.
     pub fn complete(self, tp: &TopicPartition, outcome: &Outcome, done_ns: u64) {
-        let (attempts, first_sent_ns) = (self.attempts, self.first_sent_ns);
+        let (attempts, first_sent_ns, sent_to) = (self.attempts, self.first_sent_ns, self.sent_to);
         for (i, thunk) in (0i64..).zip(self.thunks) {
             let result = match outcome {
                 Outcome::Failed(error) => Err(error.clone()),
@@ -169,7 +169,7 @@ impl ProducerBatch {
                     timestamp: log_append_time.unwrap_or(thunk.timestamp),
                 }),
             };
-            (thunk.callback)(Delivered { result, attempts, first_sent_ns, done_ns });
+            (thunk.callback)(Delivered { result, attempts, first_sent_ns, sent_to, done_ns });
         }
     }
 }

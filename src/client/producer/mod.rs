@@ -20,6 +20,7 @@ pub use record::{Delivered, Delivery, Header, Record, RecordMetadata, SendError}
 
 use super::config::{ConfigError, ProducerConfig};
 use super::network::NetworkClient;
+use crate::base::LeaderEpoch;
 use crate::base::time::NANOS_PER_MS;
 use crate::io::{self, clock, time};
 use accumulator::{Accumulator, Blocked};
@@ -121,7 +122,8 @@ impl Producer {
             };
             let Some(callback) = callback.take() else { return };
             let result = Err(SendError { error, definite: true });
-            return callback(Delivered { result, attempts: 0, first_sent_ns: None, done_ns: now.mono_ns });
+            let (sent_to, done_ns) = (LeaderEpoch::NONE, now.mono_ns);
+            return callback(Delivered { result, attempts: 0, first_sent_ns: None, sent_to, done_ns });
         }
     }
     fn try_append(&self, record: &Record, callback: &mut Option<Callback>) -> Result<(), Blocked> {

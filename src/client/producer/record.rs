@@ -1,6 +1,6 @@
 //! What goes into a producer and what comes out of it.
 
-use crate::base::{Offset, TopicPartition};
+use crate::base::{LeaderEpoch, Offset, TopicPartition};
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use std::sync::Arc;
@@ -59,6 +59,8 @@ pub struct Delivered {
     pub attempts: u32,
     /// When it was first sent, if it was.
     pub first_sent_ns: Option<u64>,
+    /// The leader epoch to which the batch was sent last, as this client knew it then.
+    pub sent_to: LeaderEpoch,
     /// When the outcome was known.
     pub done_ns: u64,
 }

@@ -9,6 +9,7 @@ mod error;
 mod iter;
 mod produce;
 mod record;
+mod retain;
 #[cfg(test)]
 mod tests;
 mod varint;
@@ -19,6 +20,7 @@ pub use error::BatchError;
 pub use iter::{Batches, batches, batches_in, batches_strict};
 pub use produce::{validate_for_log, validate_produce};
 pub use record::{Headers, Record, Records};
+pub use retain::{Retained, emptied, retain};
 pub use view::{BatchBytes, BatchView, Compression, TimestampType, stamp_in_place};
 
 /// The only magic that is stored.

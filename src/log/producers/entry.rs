@@ -112,6 +112,11 @@ impl Entry {
         }
     }
 
+    /// The last offset of the latest batch, if one is remembered.
+    pub fn last_offset(&self) -> Option<Offset> {
+        self.batches.as_slice().last().map(|b| b.last)
+    }
+
     /// Takes the batch in, and says how to take it back.
     pub fn record(&mut self, batch: &ProducerBatch, base: Offset) -> Undo {
         let before = if batch.epoch == self.epoch {

@@ -114,6 +114,10 @@ impl ProducerStates {
     pub fn last(&self, producer: ProducerId) -> Option<(i16, i32)> {
         self.entries.get(&producer).map(|e| (e.epoch(), e.last_sequence()))
     }
+    /// The last offset of each producer's latest batch that is remembered.
+    pub fn last_offsets(&self) -> impl Iterator<Item = (ProducerId, Offset)> + '_ {
+        self.entries.iter().filter_map(|(id, entry)| Some((*id, entry.last_offset()?)))
+    }
     /// Judges a client's batch before the leader appends it (`ProducerAppendInfo`). A producer without state may
     /// start anywhere.
     ///

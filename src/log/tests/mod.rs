@@ -1,5 +1,6 @@
 //! Stories of logs on disks: against a model, under power cuts, and through the writer.
 
+mod compaction;
 mod model;
 mod points;
 mod power;

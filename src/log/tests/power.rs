@@ -13,10 +13,10 @@ use crate::io::disk::Disk;
 use crate::io::sim::WorldConfig;
 use crate::io::sim::disk::DiskConfig;
 use crate::io::time::sleep;
-use crate::log::BatchInfo;
 use crate::log::batch::{BatchView, batches};
 use crate::log::recovery::{OpenOptions, Recovered, open};
 use crate::log::store::LogStore;
+use crate::log::{BatchInfo, LogConfig};
 
 /// What the disk was asked for, seen from outside the process.
 #[derive(Default)]
@@ -68,7 +68,9 @@ impl Asked {
 /// One life: opens the log, checks it, and works on it until it dies.
 async fn live(asked: Shared, seed: u64) {
     let disk = Disk::mount("logs").unwrap();
-    let (mut store, recovered) = open(&disk, DIR, small(), OpenOptions::default()).await.unwrap();
+    // Every other log makes records durable as it appends them.
+    let config = LogConfig { flush_messages: if seed.is_multiple_of(2) { 4 } else { u64::MAX }, ..small() };
+    let (mut store, recovered) = open(&disk, DIR, config, OpenOptions::default()).await.unwrap();
     asked.lock().meets(&recovered);
     let end = asked.lock().end();
     assert_eq!((recovered.state.log_end(), store.end()), (end, end));
@@ -79,6 +81,13 @@ async fn live(asked: Shared, seed: u64) {
     let mut random = Stream::new(seed, &format!("life {}", asked.lock().lives));
     loop {
         work(&asked, &mut store, &mut random).await;
+        let unflushed = (store.end().0 - store.flushed().0).cast_unsigned();
+        assert!(unflushed < config.flush_messages, "{unflushed} records are not on the device");
+        let flushed = |asked: &Asked| asked.batches.iter().filter(|b| info(b).next <= store.flushed()).count();
+        {
+            let mut asked = asked.lock();
+            asked.synced = asked.synced.max(flushed(&asked));
+        }
         sleep(Duration::from_micros(random.below(400))).await;
     }
 }

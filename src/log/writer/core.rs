@@ -196,8 +196,9 @@ fn begin(store: Box<LogStore>, op: Op) -> Running {
 }
 
 async fn append(mut store: Box<LogStore>, bytes: Bytes, generation: u64) -> Done {
-    let result = store.append(&bytes).await.map(|end| Some(Completion::Appended { generation, end }));
-    (store, result)
+    let result = store.append(&bytes).await;
+    let flushed = store.flushed();
+    (store, result.map(|end| Some(Completion::Appended { generation, end, flushed })))
 }
 
 async fn other(mut store: Box<LogStore>, op: Op) -> Done {
@@ -209,7 +210,7 @@ async fn step(store: &mut LogStore, op: Op) -> io::Result<Option<Completion>> {
     match op {
         Op::Append { bytes, generation } => {
             let end = store.append(&bytes).await?;
-            return Ok(Some(Completion::Appended { generation, end }));
+            return Ok(Some(Completion::Appended { generation, end, flushed: store.flushed() }));
         }
         Op::Sync { generation } => {
             let end = store.sync().await?;
@@ -219,6 +220,7 @@ async fn step(store: &mut LogStore, op: Op) -> io::Result<Option<Completion>> {
             store.close().await?;
             return Ok(Some(Completion::Closed { end: store.end() }));
         }
+        Op::Swap(swap) => return Ok(Some(Completion::Swapped { done: store.swap(swap).await? })),
         Op::Truncate { to, generation: _ } => store.truncate(to).await?,
         Op::TruncateFully { start, generation: _ } => store.truncate_fully(start).await?,
         Op::Roll => store.roll().await?,

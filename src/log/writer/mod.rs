@@ -60,7 +60,7 @@ impl LogHandle {
     /// if it has one, is returned and will not be given to the callback. Otherwise the answer comes later through
     /// the callback. A log that has failed takes nothing and answers nothing.
     ///
-    /// `None` thus means "later" for `Append`, `Sync` and `Close`; the other steps have no completion.
+    /// `None` thus means "later" for `Append`, `Sync`, `Swap` and `Close`; the other steps have no completion.
     #[must_use = "a completion that is returned is given to nobody else"]
     pub fn submit(&self, op: Op) -> Option<Completion> {
         self.shared.0.submit(op)

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::base::Offset;
 use crate::log::LogConfig;
+use crate::log::compaction::{Swap, Swapped};
 use crate::log::epochs::EpochEntry;
 
 /// One step for the writer; steps take effect strictly in the order in which they were submitted.
@@ -28,6 +29,8 @@ pub enum Op {
     DeleteBelow { start: Offset },
     /// Removes the files of segments that were let go of.
     RemoveDoomed,
+    /// Puts rewritten segments in place; answered by [`Completion::Swapped`].
+    Swap(Swap),
     /// Other settings from here on.
     Configure(LogConfig),
     /// Makes everything durable and completes the index files; answered by [`Completion::Closed`].
@@ -37,12 +40,15 @@ pub enum Op {
 /// What became true on the disk.
 #[derive(Clone, Debug)]
 pub enum Completion {
-    /// Everything below `end` is in the page cache: feed `LogState::appended`.
-    Appended { generation: u64, end: Offset },
+    /// Everything below `end` is in the page cache: feed `LogState::appended`. Everything below `flushed` is on the
+    /// device as well: feed `LogState::synced`.
+    Appended { generation: u64, end: Offset, flushed: Offset },
     /// Everything below `end` is on the device: feed `LogState::synced`.
     Synced { generation: u64, end: Offset },
     /// The log is complete and durable below `end`: it may be marked as cleanly shut down, or removed.
     Closed { end: Offset },
+    /// Rewritten segments took the place of the old ones, or not, because the log has changed there.
+    Swapped { done: Option<Swapped> },
     /// The log is lost to this process: every later op is refused. Told once.
     Failed { error: Arc<io::Error> },
 }

@@ -29,7 +29,25 @@ pub(super) static EXPECT: Shape = shape(
             "Percent of the time in which partitions take writes.",
         ),
         may("lost", COUNTS, "How many acknowledged records are lost, permitted loss included."),
+        may(
+            "permitted-loss",
+            Kind::Map(&COUNTS),
+            "How many acknowledged records the contract lets go, by reason; every other reason must take none.",
+        ),
         may("duplicated", COUNTS, "How many records are in the log more than once."),
+        may("skipped", COUNTS, "How many records readers missed because the log start had passed them."),
+        may(
+            "errors",
+            Kind::Map(&COUNTS),
+            "How many records were not acknowledged, by Kafka's error name; every other error must have hit none.",
+        ),
+        or("log-starts", list(&Kind::Object(&LOG_START)), "[]", "Where logs start after healing."),
+        or(
+            "metadata-loads",
+            list(&Kind::Object(&LOAD)),
+            "[]",
+            "How brokers came to know the metadata when they last started.",
+        ),
         or("fenced", list(&Kind::Object(&FENCED)), "[]", "When brokers are fenced."),
         or("rejoined", list(&Kind::Object(&REJOINED)), "[]", "When brokers are back in every ISR."),
     ],
@@ -103,4 +121,21 @@ static REJOINED: Shape = shape(
     "rejoin",
     "A broker's return to the ISR of every partition that it has a replica of.",
     &[must("broker", BROKER, "Who."), must("between", TIMES, "When the last of its partitions has it back.")],
+);
+
+static LOG_START: Shape = shape(
+    "log start",
+    "The first offset that is left of a partition after healing.",
+    &[must("partition", Kind::Partition, "Where."), must("between", COUNTS, "Which offset.")],
+);
+
+static LOAD: Shape = shape(
+    "metadata load",
+    "How a broker came to know the metadata when it last started.",
+    &[
+        must("broker", BROKER, "Who."),
+        may("snapshot", COUNTS, "Records of the snapshot that it began with; 0 if there was none."),
+        must("replayed", COUNTS, "Records that it replayed after that."),
+        may("took", TIMES, "How long all of it took."),
+    ],
 );

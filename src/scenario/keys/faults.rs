@@ -2,7 +2,7 @@
 
 use super::{BROKER, MAX, TOPIC, may, must, or, shape};
 use crate::scenario::model::EventName;
-use crate::scenario::shape::{Kind, Shape};
+use crate::scenario::shape::{ConfigScope, Kind, Shape};
 
 const WORDS: Kind = Kind::Choice(&["controller", "voter", "any-broker", "all-brokers"]);
 const WHO: Kind = Kind::OneOf(&[Kind::Object(&TARGET), WORDS]);
@@ -37,6 +37,13 @@ pub const ACTIONS: &[&str] = &[
     "clock-drift",
     "clock-step",
     "create-topic",
+    "add-partitions",
+    "move-leader",
+    "elect-preferred",
+    "set-config",
+    "reassign",
+    "join",
+    "leave",
 ];
 
 pub(super) static FAULT: Shape = Shape {
@@ -75,6 +82,17 @@ pub(super) static FAULT: Shape = Shape {
         may("clock-drift", Kind::Object(&CLOCK_DRIFT), "The clocks run too fast or too slow."),
         may("clock-step", Kind::Object(&CLOCK_STEP), "The wall clock jumps."),
         may("create-topic", Kind::Object(&TOPIC), "An admin client creates a topic."),
+        may("add-partitions", Kind::Object(&ADD_PARTITIONS), "An admin client adds partitions to a topic."),
+        may("move-leader", Kind::Object(&MOVE_LEADER), "An admin client has another replica lead a partition."),
+        may(
+            "elect-preferred",
+            Kind::OneOf(&[Kind::Choice(&["all"]), Kind::Object(&PARTITION_ONLY)]),
+            "An admin client has preferred replicas elected, of one partition or of all.",
+        ),
+        may("set-config", Kind::Object(&SET_CONFIG), "An admin client changes dynamic configuration."),
+        may("reassign", Kind::Object(&REASSIGN), "An admin client moves a partition to other brokers."),
+        may("join", Kind::Object(&ONE_BROKER), "A broker comes to the cluster; before that it is no part of it."),
+        may("leave", Kind::Object(&ONE_BROKER), "A broker that had joined is stopped and unregistered."),
     ],
     exactly_one: &[&["at", "after"], ACTIONS],
 };
@@ -230,3 +248,39 @@ static CLOCK_STEP: Shape = shape(
     "A wall clock that jumps.",
     &[must("on", WHO, "Whose."), must("by", Kind::Shift, "How far; backward if negative.")],
 );
+
+static ADD_PARTITIONS: Shape = shape(
+    "more partitions",
+    "A topic that gets more partitions, wherever the controller puts them.",
+    &[must("topic", Kind::Name, "Which."), must("total", Kind::Integer(2, 10_000), "How many it has then.")],
+);
+
+static MOVE_LEADER: Shape = shape(
+    "move of a leader",
+    "A replica that becomes the preferred one of its partition, and is elected if it is in sync.",
+    &[must("partition", Kind::Partition, "Which partition."), must("to", BROKER, "The replica.")],
+);
+
+static PARTITION_ONLY: Shape =
+    shape("one partition", "One partition.", &[must("partition", Kind::Partition, "Which.")]);
+
+static SET_CONFIG: Shape = shape(
+    "dynamic configuration",
+    "Entries that a topic, a broker or all brokers (if neither is given) get while they run.",
+    &[
+        may("topic", Kind::Name, "A topic's."),
+        may("broker", BROKER, "A broker's."),
+        must("config", Kind::Config(ConfigScope::Dynamic), "The entries, under Kafka's keys."),
+    ],
+);
+
+static REASSIGN: Shape = shape(
+    "reassignment",
+    "A partition that moves to other brokers.",
+    &[
+        must("partition", Kind::Partition, "Which."),
+        must("replicas", Kind::List(&BROKER, 1, 100), "All replicas that it has then, preferred leader first."),
+    ],
+);
+
+static ONE_BROKER: Shape = shape("one broker", "One broker.", &[must("broker", BROKER, "Which.")]);

@@ -1,5 +1,7 @@
 //! What a run must show.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::is_false;
@@ -31,9 +33,24 @@ pub struct Expect {
     /// How many acknowledged records are lost, permitted loss included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<Between<u64>>,
+    /// How many acknowledged records the contract lets go, by the name of its reason; every other reason must take none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permitted_loss: Option<BTreeMap<String, Between<u64>>>,
     /// How many records are in the log more than once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicated: Option<Between<u64>>,
+    /// How many records readers missed because the log start had passed them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<Between<u64>>,
+    /// How many records were not acknowledged, by Kafka's name of the error; every other error must have hit none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<BTreeMap<String, Between<u64>>>,
+    /// Where logs start after healing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub log_starts: Vec<ExpectedLogStart>,
+    /// What it took brokers to come to know the metadata when they last started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metadata_loads: Vec<ExpectedLoad>,
     /// When brokers are fenced.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fenced: Vec<ExpectedFencing>,
@@ -122,4 +139,31 @@ pub struct ExpectedRejoin {
     pub broker: BrokerId,
     /// When the last of its partitions has it back.
     pub between: Between<Millis>,
+}
+
+/// The first offset that is left of a partition after healing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ExpectedLogStart {
+    /// Where.
+    #[serde(with = "partition_name")]
+    pub partition: TopicPartition,
+    /// Which offset.
+    pub between: Between<u64>,
+}
+
+/// How a broker came to know the metadata when it last started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ExpectedLoad {
+    /// Who.
+    pub broker: BrokerId,
+    /// Records of the snapshot that it began with; 0 if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Between<u64>>,
+    /// Records that it replayed after that.
+    pub replayed: Between<u64>,
+    /// How long all of it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took: Option<Between<Millis>>,
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::operations::{AddPartitions, ElectPreferred, MoveLeader, OneBroker, Reassign, SetConfig};
 use super::target::{Member, Target};
 use super::when::When;
 use super::{Topic, defaults};
@@ -102,6 +103,20 @@ pub enum Action {
     ClockStep(ClockStep),
     /// A topic is created by an admin client.
     CreateTopic(Topic),
+    /// An admin client adds partitions to a topic.
+    AddPartitions(AddPartitions),
+    /// An admin client makes another replica the preferred one and has it elected.
+    MoveLeader(MoveLeader),
+    /// An admin client has preferred replicas elected.
+    ElectPreferred(ElectPreferred),
+    /// An admin client changes dynamic configuration.
+    SetConfig(SetConfig),
+    /// An admin client moves a partition to other brokers.
+    Reassign(Reassign),
+    /// A broker comes to the cluster that was no part of it.
+    Join(OneBroker),
+    /// A broker that had joined leaves the cluster for good: it is stopped and unregistered.
+    Leave(OneBroker),
 }
 
 impl Action {
@@ -136,6 +151,13 @@ impl Action {
             Self::ClockDrift(_) => "clock-drift",
             Self::ClockStep(_) => "clock-step",
             Self::CreateTopic(_) => "create-topic",
+            Self::AddPartitions(_) => "add-partitions",
+            Self::MoveLeader(_) => "move-leader",
+            Self::ElectPreferred(_) => "elect-preferred",
+            Self::SetConfig(_) => "set-config",
+            Self::Reassign(_) => "reassign",
+            Self::Join(_) => "join",
+            Self::Leave(_) => "leave",
         }
     }
     /// True if the action puts something into a state that can end, so that it can be given a length.
@@ -150,7 +172,21 @@ impl Action {
                 | Self::DelayRequest(_)
                 | Self::BitRot(_)
                 | Self::Misdirect(_)
-                | Self::CreateTopic(_)
+        ) && !self.is_operation()
+    }
+    /// True if it is no fault but what an administrator does.
+    #[must_use]
+    pub fn is_operation(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateTopic(_)
+                | Self::AddPartitions(_)
+                | Self::MoveLeader(_)
+                | Self::ElectPreferred(_)
+                | Self::SetConfig(_)
+                | Self::Reassign(_)
+                | Self::Join(_)
+                | Self::Leave(_)
         )
     }
     /// Whom it hits, each with the key below the action's own under which the target stands (empty if it stands there
@@ -181,7 +217,17 @@ impl Action {
             | Self::Misdirect(Misdirect { on, .. })
             | Self::ClockDrift(ClockDrift { on, .. })
             | Self::ClockStep(ClockStep { on, .. }) => vec![("on", on)],
-            Self::Partition(_) | Self::Bridge(_) | Self::Heal(_) | Self::CreateTopic(_) => Vec::new(),
+            Self::Partition(_)
+            | Self::Bridge(_)
+            | Self::Heal(_)
+            | Self::CreateTopic(_)
+            | Self::AddPartitions(_)
+            | Self::MoveLeader(_)
+            | Self::ElectPreferred(_)
+            | Self::SetConfig(_)
+            | Self::Reassign(_)
+            | Self::Join(_)
+            | Self::Leave(_) => Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A capsule stores exactly this; serialising it gives a scenario file that reads back as the same value. What a field
 //! may hold is said in [`super::keys`]; here stands only what it means to the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,17 +14,20 @@ mod clients;
 mod expect;
 mod faults;
 pub(super) mod lenient;
+mod operations;
 mod target;
 mod when;
 
 pub use clients::{Acks, Assign, Client, Consumer, Producer, Role};
 pub use expect::{
-    Expect, ExpectedAvailability, ExpectedController, ExpectedFencing, ExpectedOutage, ExpectedRejoin, ExpectedState,
+    Expect, ExpectedAvailability, ExpectedController, ExpectedFencing, ExpectedLoad, ExpectedLogStart, ExpectedOutage,
+    ExpectedRejoin, ExpectedState,
 };
 pub use faults::{
     Action, BitRot, Bridge, ClockDrift, ClockStep, DelayRequest, DiskError, DiskFull, DiskOp, DiskSlow, Fault, Groups,
     Heal, Link, LossyLink, Misdirect, Pair, SlowLink,
 };
+pub use operations::{AddPartitions, ElectPreferred, MoveLeader, OneBroker, PartitionOnly, Reassign, SetConfig};
 pub use target::{ClientName, Member, Target};
 pub use when::{After, EventName, Milestone, When};
 
@@ -61,6 +64,21 @@ pub struct Scenario {
     /// What the run must show.
     #[serde(default)]
     pub expect: Expect,
+}
+
+impl Scenario {
+    /// Brokers that are no part of the cluster until a `join` adds them. They do not vote: voters are static.
+    #[must_use]
+    pub fn joining(&self) -> BTreeSet<BrokerId> {
+        let join = |fault: &Fault| if let Action::Join(member) = &fault.action { Some(member.broker) } else { None };
+        self.faults.iter().filter_map(join).collect()
+    }
+    /// The brokers that vote in the metadata quorum.
+    #[must_use]
+    pub fn voters(&self) -> Vec<BrokerId> {
+        let joining = self.joining();
+        self.cluster.ids().filter(|id| !joining.contains(id)).collect()
+    }
 }
 
 /// The cluster under test; its brokers are numbered from 1.

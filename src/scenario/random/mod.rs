@@ -66,5 +66,5 @@ pub fn harmful(scenario: &Scenario) -> usize {
 /// False for what only mends, and for what administrators do.
 #[must_use]
 pub fn does_harm(action: &Action) -> bool {
-    !matches!(action, Action::Start(_) | Action::Resume(_) | Action::Heal(_) | Action::CreateTopic(_))
+    !action.is_operation() && !matches!(action, Action::Start(_) | Action::Resume(_) | Action::Heal(_))
 }

@@ -3,6 +3,7 @@
 
 mod ending;
 mod network;
+mod operations;
 mod storage;
 mod target;
 
@@ -16,13 +17,10 @@ use target::{Node, Process};
 use super::plan;
 use super::witness::Witness;
 use crate::base::random::Stream;
-use crate::client::admin::Admin;
-use crate::client::config::AdminConfig;
 use crate::io::sim::HostId;
-use crate::io::task;
 use crate::scenario::Scenario;
 use crate::scenario::budget::Loss;
-use crate::scenario::model::{Action, Target, Topic};
+use crate::scenario::model::{Action, Target};
 use crate::world::cluster::Cluster;
 
 /// Whoever carries faults out.
@@ -61,8 +59,8 @@ impl<'a> Engine<'a> {
                 engine.wake(node);
                 Vec::new()
             }),
-            Action::CreateTopic(topic) => {
-                self.create_topic(topic);
+            operation if operation.is_operation() => {
+                self.operate(operation).await;
                 Vec::new()
             }
             Action::DiskStall(_)
@@ -166,19 +164,6 @@ impl<'a> Engine<'a> {
         }
         vec![Undo::Resume(node.clone())]
     }
-    /// Sends the request off; the answer is told when it comes, and nothing waits for it.
-    fn create_topic(&self, topic: &Topic) {
-        self.witness.note(format!("an admin client asks for topic {}", topic.name));
-        let (bootstrap, name, topic) = (self.cluster.bootstrap(), topic.name.clone(), plan::topic(topic));
-        let told = self.witness.clone();
-        task::spawn("create-topic", async move {
-            let result = create(&bootstrap, topic).await;
-            told.note(match result {
-                Ok(()) => format!("topic {name} is created"),
-                Err(error) => format!("topic {name} could not be created: {error}"),
-            });
-        });
-    }
 
     /// Ends every fault: links heal, disks and clocks are well, what stands still goes on, what is down boots. A client
     /// that died stays dead unless it reads: what it wrote is known already.
@@ -195,12 +180,4 @@ impl<'a> Engine<'a> {
             }
         }
     }
-}
-
-async fn create(bootstrap: &str, topic: crate::client::admin::NewTopic) -> Result<(), String> {
-    let mut config = AdminConfig::default();
-    config.set("bootstrap.servers", bootstrap).map_err(|e| e.to_string())?;
-    let mut admin = Admin::new(config).map_err(|e| e.to_string())?;
-    let results = admin.create_topics(&[topic]).await.map_err(|e| e.to_string())?;
-    results.into_iter().try_for_each(|result| result.map_err(|e| format!("{e:?}")))
 }

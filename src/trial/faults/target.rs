@@ -33,6 +33,10 @@ impl Engine<'_> {
     /// The nodes that a target means now; none if, say, the partition has no leader at this moment.
     pub(super) fn resolve(&mut self, target: &Target) -> Vec<Node> {
         match target {
+            Target::Broker(id) if self.cluster.is_absent(*id) => {
+                self.witness.note(format!("broker {id} is no part of the cluster at this moment"));
+                Vec::new()
+            }
             Target::Broker(id) => vec![self.broker(*id)],
             Target::Client(name) => self.clients(name),
             Target::Controller => self.witness.controller().map(|id| self.broker(id)).into_iter().collect(),
@@ -43,8 +47,8 @@ impl Engine<'_> {
                 self.one_of(replicas.into_iter().filter(|id| Some(*id) != leader).collect())
             }
             Target::IsrMemberOf(tp) => self.one_of(self.witness.partition(tp).map(|f| f.isr).unwrap_or_default()),
-            // Every broker is a voter as well, so far.
-            Target::Voter | Target::AnyBroker => self.one_of(self.cluster.brokers().collect()),
+            Target::Voter => self.one_of(self.scenario.voters()),
+            Target::AnyBroker => self.one_of(self.cluster.brokers().collect()),
             Target::AllBrokers => self.cluster.brokers().map(|id| self.broker(id)).collect(),
             Target::Region(name) => {
                 let members = self.scenario.cluster.regions.get(name);

@@ -1,6 +1,7 @@
 //! Situations among three brokers' partitions, in the simulated world.
 
 mod cluster;
+mod compaction;
 mod retention;
 
 use bytes::Bytes;

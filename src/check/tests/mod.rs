@@ -1,7 +1,9 @@
 //! Hand-made histories: each property accepts what Kafka permits and names what it does not.
 
+mod contract;
+
 use super::verdict::Audit;
-use super::{Court, Promises, QuorumTimeouts};
+use super::{Court, Promises, QuorumTimeouts, TopicPromises};
 use crate::base::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, TopicPartition};
 use crate::broker::probe::{BatchMark, Event, PartitionFacts, RaftRole, SnapshotId};
 use crate::world::history::{Op, Promise, Value};
@@ -26,8 +28,12 @@ struct Story {
 impl Story {
     fn new() -> Self {
         let voters = vec![BrokerId(1), BrokerId(2), BrokerId(3)];
+        let cluster = TopicPromises { min_isr: Some(2), unclean: None };
         let quorum = QuorumTimeouts { election_ms: 1_000, fetch_ms: 2_000 };
-        Self { court: Court::new(Promises { min_isr: 2, elr: true, voters, quorum }) }
+        Self::promised(Promises { cluster, elr: true, voters, quorum, ..Promises::default() })
+    }
+    fn promised(promises: Promises) -> Self {
+        Self { court: Court::new(promises) }
     }
     fn tell(&mut self, node: i32, event: Event) -> &mut Self {
         self.court.observe(0, BrokerId(node), &event);
@@ -123,7 +129,7 @@ fn sent(seq: u64) -> Op {
     Op::Sent { value: value(seq), tp: tp() }
 }
 fn acked(seq: u64, offset: i64) -> Op {
-    Op::Acked { value: value(seq), tp: tp(), offset: Offset(offset), promise: Promise::All }
+    Op::Acked { value: value(seq), tp: tp(), offset: Offset(offset), promise: Promise::All, sent_to: LeaderEpoch(1) }
 }
 fn read(reader: u32, offset: i64, seq: u64) -> Op {
     Op::Read { reader, tp: tp(), offset: Offset(offset), value: Some(value(seq)) }
@@ -191,6 +197,30 @@ fn lm_names_two_replicas_that_differ_below_both_high_watermarks() {
         log_end: Offset(1),
     };
     s.tell(2, follower).violates("LM");
+}
+
+/// A leader and a follower that agree below 4, of whom the leader has compacted its log below 2; `at_3` is what the follower
+/// holds at offset 3.
+fn compacted(at_3: u32) -> Story {
+    let mut s = Story::new();
+    for (node, last) in [(1, 103), (2, at_3)] {
+        s.load(node, &[]);
+        for (base, crc) in [(0, 100), (1, 101), (2, 102), (3, last)] {
+            s.append(node, mark(base, 1, crc));
+        }
+    }
+    s.elect(10, 1, 1, &[1]).lead(1, 1, 0).expose(1, 1, 4);
+    let batches = vec![BatchMark { base: Offset(1), ..mark(1, 1, 900) }];
+    s.tell(1, Event::LogCompacted { tp: tp(), base: Offset(0), next: Offset(2), batches });
+    let (epoch, high_watermark, log_end) = (LeaderEpoch(1), Offset(4), Offset(4));
+    s.tell(2, Event::HighWatermark { tp: tp(), epoch, leading: false, high_watermark, log_end });
+    s
+}
+
+#[test]
+fn lm_excuses_what_is_compacted_and_nothing_above() {
+    compacted(103).accepts();
+    compacted(999).violates("LM");
 }
 
 #[test]

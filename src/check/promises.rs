@@ -1,0 +1,60 @@
+//! What the configuration under test promises; the oracles need to know it to tell a violation from what is allowed.
+//!
+//! Settings can change while the cluster runs. Between the request and its answer either value may hold, so whatever
+//! permits more counts from the request on, and whatever permits less from the answer on.
+
+use std::collections::BTreeMap;
+
+use super::ground::Rules;
+use super::raft_stability::QuorumTimeouts;
+use crate::base::BrokerId;
+
+/// What one level of the configuration says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TopicPromises {
+    /// `min.insync.replicas`, the least that ever held.
+    pub min_isr: Option<usize>,
+    /// `unclean.leader.election.enable`.
+    pub unclean: Option<bool>,
+}
+
+/// What the configuration promises.
+#[derive(Clone, Debug, Default)]
+pub struct Promises {
+    /// What holds for topics without an entry of their own.
+    pub cluster: TopicPromises,
+    /// Topics with entries of their own.
+    pub topics: BTreeMap<String, TopicPromises>,
+    /// Eligible leader replicas are on (KIP-966).
+    pub elr: bool,
+    /// Voters of the metadata quorum.
+    pub voters: Vec<BrokerId>,
+    /// The timeouts of the metadata quorum.
+    pub quorum: QuorumTimeouts,
+}
+
+impl Promises {
+    /// What holds for a topic.
+    #[must_use]
+    pub fn rules(&self, topic: &str) -> Rules {
+        let own = self.topics.get(topic).copied().unwrap_or_default();
+        Rules {
+            min_isr: own.min_isr.or(self.cluster.min_isr).unwrap_or(1),
+            elr: self.elr,
+            unclean: own.unclean.or(self.cluster.unclean).unwrap_or(false),
+        }
+    }
+    /// Somebody asks for another value of a topic's setting, or of all brokers' (`None`); `done` once it is known to hold.
+    pub(super) fn configured(&mut self, topic: Option<&str>, key: &str, value: &str, done: bool) {
+        let before = topic.map_or_else(|| self.rules(""), |name| self.rules(name));
+        let own = match topic {
+            Some(name) => self.topics.entry(name.to_owned()).or_default(),
+            None => &mut self.cluster,
+        };
+        match (key, value.parse::<usize>(), value.parse::<bool>()) {
+            ("min.insync.replicas", Ok(min_isr), _) => own.min_isr = Some(before.min_isr.min(min_isr)),
+            ("unclean.leader.election.enable", _, Ok(allowed)) if allowed || done => own.unclean = Some(allowed),
+            _ => {}
+        }
+    }
+}
