@@ -29,7 +29,7 @@ const KNOBS: [Knob; 18] = [
     Knob("replica.lag.time.max.ms", 70, 1_500, 15_000),
     Knob("replica.fetch.wait.max.ms", 50, 20, 600),
     Knob("replica.fetch.backoff.ms", 50, 50, 1_000),
-    Knob("replica.fetch.max.bytes", 30, 2_048, 65_536),
+    Knob("replica.fetch.max.bytes", 50, 1_024, 32_768),
     Knob("replica.high.watermark.checkpoint.interval.ms", 60, 200, 8_000),
     Knob("log.index.interval.bytes", 40, 256, 8_192),
     Knob("controller.quorum.append.linger.ms", 30, 0, 50),

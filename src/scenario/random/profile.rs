@@ -19,7 +19,7 @@ pub enum Kind {
     LastReplica,
     /// A leader dies and its successor soon after it.
     DoubleFailover,
-    /// Leaders of a partition die one after another, while two of its replicas do not hear each other.
+    /// Leaders of a partition die one after another, while one of its replicas is late and another cut off or behind.
     FastFailovers,
     /// The active controller is lost, and in the election one of the voters loses power.
     ElectionStorm,

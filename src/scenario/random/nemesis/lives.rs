@@ -3,7 +3,7 @@
 use super::{Nemesis, RECOVERY_MS};
 use crate::base::BrokerId;
 use crate::scenario::budget::{self, Loss};
-use crate::scenario::model::{Action, DelayRequest, EventName, Link, Target};
+use crate::scenario::model::{Action, DelayRequest, EventName, Link, SlowLink, Target};
 use crate::scenario::units::Millis;
 
 impl Nemesis<'_> {
@@ -105,8 +105,9 @@ impl Nemesis<'_> {
             self.down(second_at, second, !power, lasts);
         }
     }
-    /// Two replicas of a partition do not hear each other while its leaders die one after another and are back at once:
-    /// each leadership leaves records behind that the next one never sees.
+    /// Leaders of a partition die one after another while one of its replicas is late. Either another does not hear it: then
+    /// each leadership leaves records behind that the next one never sees. Or another has to catch up: then it meets a
+    /// leader who knows less of what is committed than it holds.
     pub(super) fn fast_failovers(&mut self, at: u64) {
         let many = self.stakes.iter().filter(|s| s.replicas.len() > 2);
         let many: Vec<_> = many.map(|s| (s.tp.clone(), s.replicas.clone())).collect();
@@ -115,14 +116,32 @@ impl Nemesis<'_> {
         }
         let (tp, mut replicas) = self.stream.pick(&many).clone();
         self.stream.shuffle(&mut replicas);
-        let (from, to) = (Target::Broker(replicas[0]), Target::Broker(replicas[1]));
-        let mut next = at + self.stream.between(20, 600);
-        for _ in 0..self.stream.between(2, 3) {
-            let lasts = self.stream.between(20, 300);
-            self.add(next, lasts, Action::Crash(Target::LeaderOf(tp.clone())));
-            next += lasts + self.stream.between(600, 3_000);
+        let (late, other, leader) = (Target::Broker(replicas[0]), replicas[1], Target::LeaderOf(tp));
+        let session = self.session_ms;
+        let first = at + self.stream.between(200, 1_500);
+        // Nobody takes over before the session of a dead leader is over.
+        let second = first + session + self.stream.between(300, 2_500);
+        let latency = Some(Millis(self.stream.between(20, 400)));
+        let (jitter, bandwidth) = (None, None);
+        let slow = SlowLink { from: late.clone(), to: leader.clone(), one_way: false, latency, jitter, bandwidth };
+        self.add(at, first - at, Action::SlowLink(slow));
+        let crash_again = if self.stream.chance(1, 2) {
+            let link = Link { from: late, to: Target::Broker(other), one_way: false };
+            self.add(at, second - at, Action::Cut(link));
+            true
+        } else {
+            if self.is_free(other, at) {
+                let lasts = self.stream.between(50, session);
+                self.down(at, other, false, lasts);
+            }
+            self.stream.chance(1, 2)
+        };
+        let lasts = self.stream.between(100, session * 2 + 4_000);
+        self.add(first, lasts, Action::Crash(leader.clone()));
+        if crash_again {
+            let lasts = self.stream.between(50, session);
+            self.add(second, lasts, Action::Crash(leader));
         }
-        self.add(at, next - at, Action::Cut(Link { from, to, one_way: false }));
     }
     /// The active controller is lost, and in the election one of the voters loses power.
     pub(super) fn election_storm(&mut self, at: u64) {
