@@ -8,7 +8,8 @@
 //! - Kafka does not fsync on acknowledgement: a record is gone when at least `min.insync.replicas` holders lost it to
 //!   storage faults and none of them got it back.
 //!
-//! What the log start has passed is gone for good and no loss. Two leaderships may acknowledge two values at one offset
+//! What the log start has passed is gone for good and no loss; of what a cleaner has rewritten only the latest record of
+//! each key is promised, which this property does not know. Two leaderships may acknowledge two values at one offset
 //! if an election between them gave the first one up, or if the first one had promised it alone.
 
 use std::collections::BTreeMap;
@@ -74,6 +75,7 @@ impl AckedDurable {
         }
         let read: BTreeMap<Offset, Option<Value>> = audit.records.iter().copied().collect();
         // Below it records may be gone; the start that was told last counts, because it may move while the audit reads.
+        let told = partition.map_or(told, |p| told.max(p.compacted));
         let acks = self.acked.get(&audit.tp).into_iter().flat_map(|acks| acks.range((told, LeaderEpoch(i32::MIN))..));
         for (&(offset, epoch), &(value, promise)) in acks {
             if read.get(&offset) == Some(&Some(value)) {

@@ -2,10 +2,9 @@
 //! two offsets (KIP-98; Jepsen's duplicate).
 //!
 //! No stricter: a reader that was positioned anew starts wherever it was told to; what lies below a log start that some
-//! replica has told may be gone (retention, DeleteRecords: `auto.offset.reset` then sends a reader to the log start);
-//! control records take offsets that
-//! no reader sees, so gaps are only judged where no transaction ever wrote, which is everywhere as yet. For each election
-//! that gave up what was committed (`ground::restart`) a reader may step back once: to what was given up, when it validates
+//! replica has told may be gone (retention, DeleteRecords: `auto.offset.reset` then sends a reader to the log start), and
+//! so may what lies below a cleaner's mark (`LogCleaner`); control records take offsets that no reader sees, so gaps are
+//! only judged where no transaction ever wrote, which is everywhere as yet. For each election that gave up what was committed (`ground::restart`) a reader may step back once: to what was given up, when it validates
 //! its position (KIP-320), or to the log start, where `auto.offset.reset` sends it if it stands beyond the new end. Only an
 //! idempotent producer promises that a retry is not appended twice.
 
@@ -51,7 +50,8 @@ impl Dense {
                         format!("{tp}: reader {reader} was given offset {offset} where {next} had to come"),
                     );
                 }
-                out.skipped += (offset.0 - next.0).max(0).cast_unsigned();
+                let start = ground.partition(tp).map_or(Offset::ZERO, |p| p.log_start);
+                out.skipped += (start.min(*offset).0 - next.0).max(0).cast_unsigned();
                 place.next = offset.next();
             }
             _ => {}
@@ -102,5 +102,5 @@ impl Place {
 
 /// True if records may be missing from all of `skipped`.
 fn gone(tp: &TopicPartition, skipped: Range<Offset>, ground: &Ground) -> bool {
-    skipped.start < skipped.end && ground.partition(tp).is_some_and(|p| skipped.end <= p.log_start)
+    skipped.start < skipped.end && ground.partition(tp).is_some_and(|p| skipped.end <= p.log_start.max(p.compacted))
 }

@@ -7,12 +7,19 @@ use std::collections::BTreeMap;
 
 use super::verdict::{Audit, Findings};
 use crate::base::{Offset, TopicPartition};
-use crate::world::history::{Op, Value};
+use crate::world::history::{Op, SOMEWHERE, Value};
 
 struct Sent {
     tp: TopicPartition,
     definitely_failed: bool,
     read: bool,
+}
+
+impl Sent {
+    /// True if the value was sent to that partition, or to any of its topic.
+    fn meant(&self, tp: &TopicPartition) -> bool {
+        self.tp == *tp || (self.tp.partition == SOMEWHERE && self.tp.topic == tp.topic)
+    }
 }
 
 #[derive(Default)]
@@ -52,7 +59,7 @@ impl NoPhantom {
             None => Some("bytes that nobody wrote".to_owned()),
             Some(value) => match self.sent.get_mut(&value) {
                 None => Some(format!("{value}, which nobody sent")),
-                Some(sent) if sent.tp != *tp => Some(format!("{value}, which was sent to {}", sent.tp)),
+                Some(sent) if !sent.meant(tp) => Some(format!("{value}, which was sent to {}", sent.tp)),
                 Some(sent) => {
                     sent.read = true;
                     sent.definitely_failed.then(|| format!("{value}, which failed for sure"))

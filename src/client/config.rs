@@ -430,6 +430,30 @@ mod tests {
     }
 
     #[test]
+    fn what_concerns_a_group_needs_one() {
+        let mut cfg = ConsumerConfig::default();
+        cfg.set("bootstrap.servers", "a:1").unwrap();
+        assert!(!cfg.auto_commit() && cfg.validate().is_ok());
+        cfg.set("enable.auto.commit", "true").unwrap();
+        assert!(matches!(cfg.validate(), Err(ConfigError::Contradiction(_))));
+        assert!(cfg.set("group.id", "").is_err());
+        cfg.set("group.id", "billing").unwrap();
+        assert!(cfg.validate().is_ok());
+        cfg.set("heartbeat.interval.ms", "45000").unwrap();
+        assert!(matches!(cfg.validate(), Err(ConfigError::Contradiction(_))));
+    }
+
+    #[test]
+    fn assignors_are_known_by_both_their_names() {
+        let mut cfg = ConsumerConfig::default();
+        assert_eq!(cfg.partition_assignment_strategy, [AssignorName::Range, AssignorName::CooperativeSticky]);
+        let class = "org.apache.kafka.clients.consumer.RoundRobinAssignor";
+        cfg.set("partition.assignment.strategy", &format!("sticky, {class}")).unwrap();
+        assert_eq!(cfg.partition_assignment_strategy, [AssignorName::Sticky, AssignorName::RoundRobin]);
+        assert!(cfg.set("partition.assignment.strategy", "fair").is_err());
+    }
+
+    #[test]
     fn backoff_doubles_up_to_its_maximum() {
         let mut rng = Stream::new(1, "backoff");
         for (failures, low, high) in [(0, 80, 120), (1, 160, 240), (3, 640, 960), (4, 800, 1000), (99, 800, 1000)] {

@@ -136,6 +136,14 @@ impl<T> NetworkClient<T> {
     pub fn not_before_ns(&self, id: BrokerId) -> Option<u64> {
         self.nodes.get(&id).filter(|n| matches!(n.state, State::Idle)).map(|n| n.not_before_ns)
     }
+    /// Closes the connection to `id`, if there is one: what is on its way is lost.
+    pub fn disconnect(&mut self, id: BrokerId, now: Now, lost: &mut Vec<Event<T>>) {
+        if let Some(node) = self.nodes.get_mut(&id).filter(|n| !matches!(n.state, State::Idle)) {
+            let (base, max) = (self.cfg.reconnect_backoff_ms, self.cfg.reconnect_backoff_max_ms);
+            node.not_before_ns = now.after_ms(exponential_backoff_ms(base, max, node.failures, &mut self.rng));
+            node.lose(id, false, lost);
+        }
+    }
     /// True after a connection to `id` has ended or failed, until it may be tried again (`ConsumerNetworkClient.isUnavailable`).
     pub fn unavailable(&self, id: BrokerId, now: Now) -> bool {
         self.not_before_ns(id).is_some_and(|at| at > now.mono_ns)

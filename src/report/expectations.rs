@@ -1,6 +1,6 @@
 //! Holds a run against what its scenario expects: every expectation with what was measured for it.
 
-use super::verdict::{Expectation, OutageRecord, Outcome, Verdict};
+use super::verdict::{Expectation, OutageRecord, Outcome, Spread, Verdict};
 use crate::base::{BrokerId, TopicPartition};
 use crate::scenario::Scenario;
 use crate::scenario::model::{Expect, ExpectedOutage, ExpectedState};
@@ -78,6 +78,7 @@ impl Judge<'_> {
         out.extend(self.counts());
         out.extend(self.brokers());
         out.extend(self.loads());
+        out.extend(self.spreads());
         out
     }
 
@@ -196,6 +197,29 @@ impl Judge<'_> {
         let said: Vec<_> = others.iter().map(|(name, count)| format!("{name} for {count}")).collect();
         let measured = if said.is_empty() { "none".to_owned() } else { said.join(", ") };
         out.push(expectation("no record has another error".into(), others.is_empty(), measured));
+        out
+    }
+
+    fn spreads(&self) -> Vec<Expectation> {
+        let mut out = Vec::new();
+        for wanted in &self.expect.spreads {
+            let client = &wanted.client;
+            let spread = self.verdict.spreads.iter().find(|spread| spread.client == *client);
+            let shares = spread.and_then(Spread::shares);
+            let sides = [("least", &wanted.least, shares.map(|s| s.0)), ("most", &wanted.most, shares.map(|s| s.1))];
+            for (side, bound, share) in sides {
+                let Some(bound) = bound else { continue };
+                let measured = share.map_or("no record".to_owned(), |share| format!("{share:.1} %"));
+                let text = format!("the partition with {side} of {client} has {bound} %");
+                out.push(expectation(text, share.is_some_and(|share| bound.holds(&share)), measured));
+            }
+            if let Some(bound) = &wanted.split_keys {
+                let split = spread.map(|spread| spread.split_keys);
+                let text = format!("keys of {client} in more than one partition: {bound}");
+                let measured = split.map_or("no record".to_owned(), |split| split.to_string());
+                out.push(expectation(text, split.is_some_and(|split| bound.holds(&split)), measured));
+            }
+        }
         out
     }
 

@@ -30,6 +30,7 @@ pub fn render(verdict: &Verdict, style: &Style) -> String {
     events(&mut out, verdict, style.verbose);
     partitions(&mut out, verdict);
     permitted(&mut out, verdict);
+    spreads(&mut out, verdict);
     failures(&mut out, verdict, style.verbose);
     foot(&mut out, verdict, style);
     out.text
@@ -202,6 +203,20 @@ fn permitted(out: &mut Page, v: &Verdict) {
         };
         let (records, partition) = (count(loss.records), &loss.partition);
         out.hang("  permitted  ", &format!("{records} lost of {partition}{offsets}, {}: {}", loss.reason, loss.detail));
+    }
+}
+
+/// Where the records of producers went that choose partitions themselves.
+fn spreads(out: &mut Page, v: &Verdict) {
+    for spread in &v.spreads {
+        let all: u64 = spread.partitions.values().sum();
+        let share = |records: &u64| *records as f64 * 100.0 / all.max(1) as f64;
+        let shares: Vec<_> = spread.partitions.iter().map(|(p, n)| format!("{p}: {:.1} %", share(n))).collect();
+        let keys = match spread.keys {
+            0 => String::new(),
+            n => format!("; {} keys, {} of them in more than one partition", count(n), count(spread.split_keys)),
+        };
+        out.hang("  spread     ", &format!("of {} {}{keys}", spread.client, shares.join(", ")));
     }
 }
 

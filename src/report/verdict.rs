@@ -82,6 +82,9 @@ pub struct Verdict {
     /// How brokers came to know the metadata at each start in the chaos phase.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metadata_loads: Vec<MetadataLoad>,
+    /// How the records of producers that choose partitions themselves are spread over them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spreads: Vec<Spread>,
     /// Records that are in the log more than once.
     pub duplicated: u64,
     /// Percent of the chaos phase in which each partition took writes.
@@ -126,6 +129,7 @@ impl Verdict {
             skipped: 0,
             log_starts: BTreeMap::new(),
             metadata_loads: Vec::new(),
+            spreads: Vec::new(),
             duplicated: 0,
             availability: BTreeMap::new(),
             digest: String::new(),
@@ -182,6 +186,30 @@ pub struct MetadataLoad {
     pub replayed: u64,
     /// What all of it took, in simulated microseconds.
     pub took_us: u64,
+}
+
+/// How the acknowledged records of a group of producers are spread over the partitions of its topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The group's name.
+    pub client: String,
+    /// Records of each partition.
+    pub partitions: BTreeMap<i32, u64>,
+    /// Different keys among them.
+    pub keys: u64,
+    /// Keys that are in more than one partition.
+    pub split_keys: u64,
+}
+
+impl Spread {
+    /// Shares of the partitions that got least and most, in percent; `None` if there is no record.
+    #[must_use]
+    pub fn shares(&self) -> Option<(f64, f64)> {
+        let all: u64 = self.partitions.values().sum();
+        let share = |records: &u64| *records as f64 * 100.0 / all as f64;
+        let (least, most) = (self.partitions.values().min()?, self.partitions.values().max()?);
+        (all > 0).then(|| (share(least), share(most)))
+    }
 }
 
 /// One outage of one partition as its clients saw it.

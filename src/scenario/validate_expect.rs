@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use super::model::{Action, Client, Fault, Role};
 use super::units::{Between, Millis};
 use super::validate::Check;
 use crate::base::nearest::hint;
@@ -40,7 +41,10 @@ fn states(check: &mut Check<'_>) {
         let leader = state.leader.filter(|id| id.0 != -1).map(|id| (format!("{path}.leader"), id));
         let isr = state.isr.iter().flatten().enumerate().map(|(n, id)| (format!("{path}.isr[{n}]"), *id));
         let topic = check.scenario.topics.iter().find(|topic| *topic.name == *state.partition.topic);
-        let replicas = topic.and_then(|topic| topic.assignment.get(state.partition.partition as usize));
+        let moves = |fault: &Fault| matches!(&fault.action, Action::Reassign(r) if r.partition == state.partition);
+        let moved = check.scenario.faults.iter().any(moves);
+        let given = topic.and_then(|topic| topic.assignment.get(state.partition.partition as usize));
+        let replicas = given.filter(|_| !moved);
         for (place, id) in leader.into_iter().chain(isr) {
             let stranger = replicas.is_some_and(|replicas| !replicas.contains(&id));
             if check.broker(&place, id) && known && stranger {
@@ -80,6 +84,23 @@ fn others(check: &mut Check<'_>) {
             check.complain(&path, format!("{path}: there is no such reason; {near}"));
         }
         ordered(check, &path, bound);
+    }
+    for (i, spread) in expect.spreads.iter().enumerate() {
+        let path = format!("expect.spreads[{i}]");
+        let writes = |client: &&Client| matches!(client.role, Role::Producer(_));
+        let writers = || check.scenario.clients.iter().filter(writes).map(|client| client.name.as_str());
+        if writers().all(|name| name != spread.client) {
+            let near = hint(&spread.client, writers());
+            check.complain(&path, format!("{path}.client: there is no producer {:?}; {near}", spread.client));
+        }
+        for (key, bound) in [("least", &spread.least), ("most", &spread.most)] {
+            if let Some(bound) = bound {
+                ordered(check, &format!("{path}.{key}"), bound);
+            }
+        }
+        if let Some(bound) = &spread.split_keys {
+            ordered(check, &format!("{path}.split-keys"), bound);
+        }
     }
     for (name, bound) in expect.errors.iter().flatten() {
         let path = format!("expect.errors.{name}");

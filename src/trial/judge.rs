@@ -1,8 +1,9 @@
 //! From what a run has left to its verdict: counts, outages, violations, expectations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::run::Testimony;
+use super::spread;
 use crate::base::TopicPartition;
 use crate::check;
 use crate::io::sim::{Panic, Run, WATCHDOG};
@@ -11,7 +12,7 @@ use crate::report::expectations;
 use crate::report::verdict::{Event, Outcome, PermittedLoss, Verdict, Violation};
 use crate::scenario::Scenario;
 use crate::wire::errors::error_name;
-use crate::world::history::{History, Op, Value};
+use crate::world::history::{History, Op, SOMEWHERE, Value};
 
 /// Nanoseconds in a millisecond.
 const MS: u64 = 1_000_000;
@@ -51,7 +52,7 @@ fn panicked(panic: &Panic, verdict: &mut Verdict) {
 }
 
 fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> History {
-    let Testimony { findings, timeline, history, not_live, marks } = testimony;
+    let Testimony { findings, timeline, history, writers, not_live, marks } = testimony;
     verdict.marks = marks.into_iter().map(|(mark, hits)| (mark.name().to_owned(), hits)).collect();
     count(&history, verdict);
     verdict.permitted_loss = findings.permitted.len() as u64;
@@ -83,6 +84,7 @@ fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> Hi
         verdict.availability.insert(tp.to_string(), seen.percent);
         verdict.outages.extend(seen.outages);
     }
+    verdict.spreads = spread::measure(scenario, &history, &writers);
     expectations::conclude(scenario, &timeline.course, verdict);
     if let Some(reason) = not_live {
         verdict.reason = reason;
@@ -129,13 +131,22 @@ fn count(history: &History, verdict: &mut Verdict) {
 /// All writes of the chaos phase, by partition, in the order in which they were sent.
 fn writes(history: &History, duration_ms: u64) -> BTreeMap<TopicPartition, Vec<WriteSample>> {
     let mut ends: BTreeMap<Value, WriteEnd> = BTreeMap::new();
+    // Of records whose partition their producer chose.
+    let mut chosen: BTreeMap<Value, TopicPartition> = BTreeMap::new();
+    let mut placed: BTreeSet<Value> = BTreeSet::new();
     for entry in history.iter() {
-        match &entry.op {
-            Op::Acked { value, .. } => {
-                ends.insert(*value, WriteEnd::Acked(entry.at_ns / MS));
+        match entry.op {
+            Op::Sent { value, tp } if tp.partition == SOMEWHERE => {
+                placed.insert(value);
+            }
+            Op::Acked { value, tp, .. } => {
+                ends.insert(value, WriteEnd::Acked(entry.at_ns / MS));
+                if placed.contains(&value) {
+                    chosen.insert(value, tp);
+                }
             }
             Op::Failed { value, .. } => {
-                ends.insert(*value, WriteEnd::Failed(entry.at_ns / MS));
+                ends.insert(value, WriteEnd::Failed(entry.at_ns / MS));
             }
             _ => {}
         }
@@ -144,6 +155,9 @@ fn writes(history: &History, duration_ms: u64) -> BTreeMap<TopicPartition, Vec<W
     for entry in history.iter() {
         let Op::Sent { value, tp } = entry.op else { continue };
         let sent_ms = entry.at_ns / MS;
+        // A record that was never placed anywhere says nothing about a partition.
+        let tp = if tp.partition == SOMEWHERE { chosen.get(&value).cloned() } else { Some(tp) };
+        let Some(tp) = tp else { continue };
         if sent_ms < duration_ms {
             let end = ends.get(&value).copied().unwrap_or(WriteEnd::Open);
             out.entry(tp).or_default().push(WriteSample { sent_ms, end });

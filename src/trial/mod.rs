@@ -14,6 +14,7 @@ mod liveness;
 mod plan;
 mod run;
 mod schedule;
+mod spread;
 mod timeline;
 mod triggers;
 mod witness;

@@ -9,11 +9,11 @@ use crate::check::{Promises, QuorumTimeouts, TopicPromises, WriterTraits};
 use crate::client::admin::NewTopic;
 use crate::client::config::{ConsumerConfig, ProducerConfig};
 use crate::scenario::Scenario;
-use crate::scenario::model::{Acks, Assign, ClientName, Config, Role, Topic};
+use crate::scenario::model::{Acks, Assign, ClientName, Config, Producer, Role, Strategy, Topic};
 use crate::world::cluster::{ClusterPlan, Region};
 use crate::world::history::Promise;
 use crate::world::reader::ReaderPlan;
-use crate::world::writer::WriterPlan;
+use crate::world::writer::{self, WriterPlan};
 
 /// A scenario is validated before it runs, so a refused entry here is a mistake of ours.
 fn must<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
@@ -131,6 +131,7 @@ pub(super) fn writers(scenario: &Scenario, bootstrap: &str) -> Vec<(String, Writ
             let plan = WriterPlan {
                 writer: plans.len() as u32,
                 topic: p.topic.as_str().into(),
+                strategy: strategy(p),
                 partitions: find(scenario, &p.topic).partitions as i32,
                 rate: p.rate,
                 value_size: p.value_size.0 as usize,
@@ -141,6 +142,15 @@ pub(super) fn writers(scenario: &Scenario, bootstrap: &str) -> Vec<(String, Writ
         }
     }
     plans
+}
+
+/// Which partition each record of a producer goes to.
+pub(super) fn strategy(producer: &Producer) -> writer::Strategy {
+    match producer.strategy {
+        Strategy::EachInTurn => writer::Strategy::EachInTurn,
+        Strategy::Sticky => writer::Strategy::Sticky,
+        Strategy::Keyed => writer::Strategy::Keyed { keys: producer.keys, hot_percent: producer.hot_key },
+    }
 }
 
 /// What a writer's settings promise of its retries.

@@ -1,6 +1,7 @@
 //! One run from boot to audit: form the cluster, let clients and faults loose, heal, wait for convergence, read
 //! everything back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(super) struct Testimony {
     pub(super) findings: Findings,
     pub(super) timeline: super::timeline::Timeline,
     pub(super) history: History,
+    /// The name of every writing process, by its number among the writers.
+    pub(super) writers: BTreeMap<u32, String>,
     /// Why the cluster did not form or converge, if it did not.
     pub(super) not_live: Option<String>,
     /// How often each coverage mark was reached.
@@ -46,7 +49,8 @@ pub(super) async fn run(world: World, scenario: Arc<Scenario>, planted: Vec<Bug>
     let trial = Trial { scenario, cluster, witness: witness.clone(), watcher };
     let not_live = trial.run().await.err();
     let (findings, timeline, history) = witness.take();
-    Testimony { findings, timeline, history, not_live, marks: marks::take() }
+    let writers = witness.writer_names();
+    Testimony { findings, timeline, history, writers, not_live, marks: marks::take() }
 }
 
 struct Trial {

@@ -42,6 +42,8 @@ struct Told {
     read_up_to: BTreeMap<(u32, TopicPartition), Offset>,
     /// The number of the current life of each client process, by its name.
     writers: BTreeMap<String, u32>,
+    /// The name of every writing process, by the number of each of its lives.
+    writer_names: BTreeMap<u32, String>,
     readers: BTreeMap<String, u32>,
     next_writer: u32,
     next_reader: u32,
@@ -77,6 +79,7 @@ impl Witness {
             triggers: Triggers::default(),
             read_up_to: BTreeMap::new(),
             writers: BTreeMap::new(),
+            writer_names: BTreeMap::new(),
             readers: BTreeMap::new(),
             next_writer: 0,
             next_reader: 0,
@@ -186,6 +189,7 @@ impl Witness {
         let number = told.next_writer;
         told.next_writer += 1;
         told.court.writer_begins(number, traits);
+        told.writer_names.insert(number, name.to_owned());
         told.writers.insert(name.to_owned(), number);
         number
     }
@@ -247,6 +251,11 @@ impl Witness {
     #[must_use]
     pub fn log_start(&self, tp: &TopicPartition) -> Offset {
         self.told.lock().court.ground().partition(tp).map_or(Offset::ZERO, |p| p.log_start)
+    }
+    /// The name of every writing process, by the number of each of its lives.
+    #[must_use]
+    pub fn writer_names(&self) -> BTreeMap<u32, String> {
+        self.told.lock().writer_names.clone()
     }
     /// Ends the hearing: findings, timeline and history.
     #[must_use]

@@ -70,6 +70,9 @@ impl Serialize for Value {
     }
 }
 
+/// The partition of a record whose producer chooses it, until it is known.
+pub const SOMEWHERE: i32 = -1;
+
 /// How much a writer was promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Promise {
@@ -84,7 +87,7 @@ pub enum Promise {
 /// One client event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// A writer handed a value to its producer.
+    /// A writer handed a value to its producer, for this partition or [`SOMEWHERE`] in the topic.
     Sent { value: Value, tp: TopicPartition },
     /// The producer was told that the value is at this offset, by the leader of the epoch `sent_to` as it knew it.
     Acked { value: Value, tp: TopicPartition, offset: Offset, promise: Promise, sent_to: LeaderEpoch },

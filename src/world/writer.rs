@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Watcher;
-use super::history::{Op, Promise, Value};
+use super::history::{Op, Promise, SOMEWHERE, Value};
 use crate::base::TopicPartition;
 use crate::base::time::NANOS_PER_MS;
 use crate::client::config::ProducerConfig;
@@ -17,6 +17,32 @@ use crate::io::time;
 /// How long a stopping writer waits for its last answers: longer than any `delivery.timeout.ms` in use.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// Which partition each record goes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// The writer names the partitions, each in turn.
+    #[default]
+    EachInTurn,
+    /// Records bear no key; the producer chooses.
+    Sticky,
+    /// Records bear one of `keys` keys, `hot_percent` of a hundred the first one on top.
+    Keyed { keys: u32, hot_percent: u32 },
+}
+
+impl Strategy {
+    /// The key of the `seq`-th record.
+    #[must_use]
+    pub fn key_of(self, seq: u64) -> Option<u64> {
+        match self {
+            Self::Keyed { keys, hot_percent } => {
+                let hot = seq % 100 < u64::from(hot_percent);
+                Some(if hot { 0 } else { seq % u64::from(keys.max(1)) })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// What one writing process does.
 #[derive(Clone, Debug)]
 pub struct WriterPlan {
@@ -24,6 +50,8 @@ pub struct WriterPlan {
     pub writer: u32,
     /// Where to.
     pub topic: Arc<str>,
+    /// Which partition each record goes to.
+    pub strategy: Strategy,
     /// How many partitions the topic has.
     pub partitions: i32,
     /// Records per second.
@@ -67,11 +95,12 @@ pub async fn run(plan: WriterPlan, watcher: Watcher) {
 
 async fn send(plan: &WriterPlan, producer: &Producer, seq: u64, watcher: &Watcher) {
     let value = Value { writer: plan.writer, seq };
-    let partition = (seq % plan.partitions.max(1) as u64) as i32;
-    let tp = TopicPartition { topic: plan.topic.clone(), partition };
+    let partition = (plan.strategy == Strategy::EachInTurn).then(|| (seq % plan.partitions.max(1) as u64) as i32);
+    let tp = TopicPartition { topic: plan.topic.clone(), partition: partition.unwrap_or(SOMEWHERE) };
     let record = Record {
         topic: plan.topic.clone(),
-        partition: Some(partition),
+        partition,
+        key: plan.strategy.key_of(seq).map(|key| Bytes::from(format!("key-{key}"))),
         value: Some(Bytes::from(value.encode(plan.value_size))),
         ..Record::default()
     };
@@ -79,6 +108,7 @@ async fn send(plan: &WriterPlan, producer: &Producer, seq: u64, watcher: &Watche
     let (watcher, promise) = (watcher.clone(), plan.promise);
     let timeout_ns = plan.config.common.request_timeout_ms * NANOS_PER_MS;
     let done = move |delivered: Delivered| {
+        let tp = delivered.result.as_ref().map_or(tp, |metadata| metadata.tp.clone());
         if let Some(ago) = gave_up_ago(&delivered, timeout_ns) {
             watcher.gave_up(&tp, ago, "request.timeout.ms");
         }

@@ -148,7 +148,7 @@ fn a_fault_waits_for_what_it_is_told_to_wait_for() {
     let elected = at(&verdict, "t-0: leader 1 -> 2");
     let paused = at(&verdict, "is paused");
     assert_eq!(paused, elected + 1_000);
-    at(&verdict, "topic orders is created");
+    at(&verdict, "done: create topic orders");
 }
 
 #[test]

@@ -126,6 +126,8 @@ impl Partition {
         }
         let Some(replica) = self.replicas.get_mut(&node) else { return };
         self.log_start = self.log_start.max(replica.start);
+        // What a cleaner has rewritten was not lost because other batches stand there.
+        replica.lost.retain(|mark| mark.next > self.compacted);
         replica.advance_agreement(&self.committed, self.compacted);
         if let Event::HighWatermark { leading: true, epoch, high_watermark, .. } = event {
             self.expose(node, *epoch, *high_watermark);

@@ -52,8 +52,8 @@ impl Replica {
     pub fn holds(&self, mark: &BatchMark) -> bool {
         batch_over(&self.batches, mark.base) == Some(mark)
     }
-    /// Moves the known agreement with the committed log forward as far as it goes. Below `compacted` each replica cleans at its
-    /// own time, and only the latest record of a key is promised.
+    /// Moves the known agreement with the committed log forward as far as it goes. Below `compacted` each replica cleans at
+    /// its own time, and only the latest record of a key is promised.
     pub(super) fn advance_agreement(&mut self, committed: &[BatchMark], compacted: Offset) {
         self.agreed = self.agreed.max(self.start).max(compacted.min(self.end()));
         // A log start may cut through a batch: what is left of it counts with the whole batch.
@@ -83,7 +83,6 @@ impl Replica {
         self.agreed = self.agreed.min(to).max(start);
         self.doomed = self.doomed.filter(|(from, _)| to > *from);
     }
-    /// The cleaner has rewritten `base..next`.
     pub(super) fn compact(&mut self, base: Offset, next: Offset, batches: &[BatchMark]) {
         let from = self.batches.partition_point(|b| b.next <= base);
         let to = self.batches.partition_point(|b| b.base < next);

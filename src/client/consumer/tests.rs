@@ -173,6 +173,58 @@ fn a_partition_with_nothing_new_does_not_hold_up_another_of_its_leader() {
 }
 
 #[test]
+fn a_paused_partition_waits_and_holds_nobody_up() {
+    play(8, |cluster| async move {
+        for partition in 0..3 {
+            append(&cluster, partition, numbers(0..20), false);
+        }
+        let mut consumer = consumer(&[("auto.offset.reset", "earliest"), ("max.poll.records", "5")]);
+        consumer.assign((0..3).map(tp));
+        // Something of every partition has been fetched, and perhaps of the paused one too.
+        consume(&mut consumer, 5).await;
+        let before = consumer.position(&tp(0)).unwrap_or(Offset::ZERO);
+        consumer.pause(&[tp(0)]);
+        let rest = 60 - 20 - if before == Offset::ZERO { 5 } else { 0 };
+        assert!(consume(&mut consumer, rest).await.iter().all(|r| r.tp != tp(0)));
+        append(&cluster, 1, numbers(20..21), false);
+        assert_eq!(consume(&mut consumer, 1).await[0].tp, tp(1));
+        assert!(consumer.poll(Duration::from_secs(2)).await.unwrap().is_empty());
+        consumer.resume(&[tp(0)]);
+        let offsets: Vec<i64> =
+            consume(&mut consumer, 20 - before.0 as usize).await.iter().map(|r| r.offset.0).collect();
+        assert!(offsets.into_iter().eq(before.0..20));
+    });
+}
+
+#[test]
+fn lag_is_what_the_leader_has_and_the_caller_has_not() {
+    play(9, |cluster| async move {
+        append(&cluster, 0, numbers(0..20), false);
+        let mut consumer = consumer(&[("auto.offset.reset", "earliest"), ("max.poll.records", "5")]);
+        consumer.assign([tp(0)]);
+        assert_eq!(consumer.lag(&tp(0)), None);
+        consume(&mut consumer, 5).await;
+        assert_eq!(consumer.lag(&tp(0)), Some(15));
+        consume(&mut consumer, 15).await;
+        assert_eq!(consumer.lag(&tp(0)), Some(0));
+        consumer.seek(&tp(0), Offset(7)).unwrap();
+        assert_eq!(consumer.lag(&tp(0)), Some(13));
+    });
+}
+
+#[test]
+fn without_a_group_nothing_can_be_committed() {
+    play(10, |_| async move {
+        let mut consumer = consumer(&[]);
+        let offsets = [(tp(0), crate::client::OffsetAndMetadata::new(Offset(1)))].into();
+        assert_eq!(consumer.commit_sync(&offsets).await, Err(crate::client::CommitError::NoGroup));
+        assert_eq!(consumer.committed(&[tp(0)]).await, Err(crate::client::CommitError::NoGroup));
+        assert_eq!(consumer.group_metadata(), None);
+        consumer.close().await;
+    });
+}
+
+#[test]
 fn a_leader_that_falls_silent_is_left_after_request_timeout() {
     play(7, |cluster| async move {
         cluster.lock().script = [Fault::Silence].into();

@@ -48,6 +48,7 @@ pub(super) static EXPECT: Shape = shape(
             "[]",
             "How brokers came to know the metadata when they last started.",
         ),
+        or("spreads", list(&Kind::Object(&SPREAD)), "[]", "How the records of clients are spread over the partitions."),
         or("fenced", list(&Kind::Object(&FENCED)), "[]", "When brokers are fenced."),
         or("rejoined", list(&Kind::Object(&REJOINED)), "[]", "When brokers are back in every ISR."),
     ],
@@ -137,5 +138,16 @@ static LOAD: Shape = shape(
         may("snapshot", COUNTS, "Records of the snapshot that it began with; 0 if there was none."),
         must("replayed", COUNTS, "Records that it replayed after that."),
         may("took", TIMES, "How long all of it took."),
+    ],
+);
+
+static SPREAD: Shape = shape(
+    "spread",
+    "How the acknowledged records of a group of clients are spread over the partitions of its topic.",
+    &[
+        must("client", Kind::Name, "Which group."),
+        may("least", PERCENTS, "Share of the partition that got least, in percent."),
+        may("most", PERCENTS, "Share of the partition that got most, in percent."),
+        may("split-keys", COUNTS, "How many keys are in more than one partition."),
     ],
 );

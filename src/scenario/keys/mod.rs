@@ -122,6 +122,14 @@ static PRODUCER: Shape = shape(
         or("count", Kind::Integer(1, 1_000), "1", "How many processes."),
         or("rate", Kind::Integer(1, 100_000), "10", "Records per second of each process."),
         or(
+            "strategy",
+            Kind::Choice(&["each-in-turn", "sticky", "keyed"]),
+            "\"each-in-turn\"",
+            "Which partition a record goes to: each in turn, or as Kafka's producer chooses without and with a key.",
+        ),
+        or("keys", Kind::Integer(1, 1_000_000), "100", "How many different keys the records bear, if they are keyed."),
+        or("hot-key", Kind::Integer(0, 100), "0", "How many of a hundred records bear the first key on top."),
+        or(
             "acks",
             Kind::OneOf(&[Kind::Choice(&["all", "1", "0", "-1"]), Kind::Integer(-1, 1)]),
             "\"all\"",

@@ -41,6 +41,15 @@ pub struct Producer {
     /// Records per second of each process, spread evenly over the partitions.
     #[serde(default = "defaults::rate")]
     pub rate: u32,
+    /// Which partition each record goes to.
+    #[serde(default, skip_serializing_if = "Strategy::is_default")]
+    pub strategy: Strategy,
+    /// How many different keys the records bear, if they bear any.
+    #[serde(default = "defaults::keys", skip_serializing_if = "defaults::are_keys")]
+    pub keys: u32,
+    /// How many of a hundred records bear the first key, beside those that do anyway.
+    #[serde(default, skip_serializing_if = "defaults::is_zero")]
+    pub hot_key: u32,
     /// When a record counts as written.
     #[serde(default, deserialize_with = "lenient::acks")]
     pub acks: Acks,
@@ -50,6 +59,26 @@ pub struct Producer {
     /// Kafka producer configuration that differs from Kafka's defaults.
     #[serde(default, deserialize_with = "lenient::config")]
     pub config: Config,
+}
+
+/// Which partition each record goes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// The workload names the partitions, each in turn.
+    #[default]
+    EachInTurn,
+    /// Records bear no key, and the producer sticks to one partition for a batch.
+    Sticky,
+    /// The hash of the record's key says it.
+    Keyed,
+}
+
+impl Strategy {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Kafka's `acks`.

@@ -51,6 +51,9 @@ pub struct Expect {
     /// What it took brokers to come to know the metadata when they last started.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metadata_loads: Vec<ExpectedLoad>,
+    /// How the records of clients are spread over the partitions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub spreads: Vec<ExpectedSpread>,
     /// When brokers are fenced.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fenced: Vec<ExpectedFencing>,
@@ -166,4 +169,21 @@ pub struct ExpectedLoad {
     /// How long all of it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took: Option<Between<Millis>>,
+}
+
+/// How the acknowledged records of a group of clients are spread over the partitions of its topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ExpectedSpread {
+    /// Which group.
+    pub client: String,
+    /// Share of the partition that got least, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least: Option<Between<f64>>,
+    /// Share of the partition that got most, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<Between<f64>>,
+    /// How many keys are in more than one partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split_keys: Option<Between<u64>>,
 }

@@ -18,10 +18,10 @@ mod operations;
 mod target;
 mod when;
 
-pub use clients::{Acks, Assign, Client, Consumer, Producer, Role};
+pub use clients::{Acks, Assign, Client, Consumer, Producer, Role, Strategy};
 pub use expect::{
     Expect, ExpectedAvailability, ExpectedController, ExpectedFencing, ExpectedLoad, ExpectedLogStart, ExpectedOutage,
-    ExpectedRejoin, ExpectedState,
+    ExpectedRejoin, ExpectedSpread, ExpectedState,
 };
 pub use faults::{
     Action, BitRot, Bridge, ClockDrift, ClockStep, DelayRequest, DiskError, DiskFull, DiskOp, DiskSlow, Fault, Groups,
@@ -172,6 +172,23 @@ pub mod defaults {
     #[must_use]
     pub fn one() -> u32 {
         1
+    }
+    /// Different keys.
+    #[must_use]
+    pub fn keys() -> u32 {
+        100
+    }
+    /// True if so many need not be written.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    #[must_use]
+    pub fn are_keys(n: &u32) -> bool {
+        *n == keys()
+    }
+    /// True if so many need not be written.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    #[must_use]
+    pub fn is_zero(n: &u32) -> bool {
+        *n == 0
     }
     /// Records per second.
     #[must_use]

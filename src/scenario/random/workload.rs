@@ -2,7 +2,7 @@
 //! faults nothing that they were promised may be lost.
 
 use crate::base::random::Stream;
-use crate::scenario::model::{Acks, Assign, Client, Config, Consumer, Producer, Role, Topic};
+use crate::scenario::model::{Acks, Assign, Client, Config, Consumer, Producer, Role, Strategy, Topic, defaults};
 use crate::scenario::units::Bytes;
 
 /// Bytes that a value has.
@@ -43,7 +43,8 @@ fn producer(stream: &mut Stream, topic: &Topic, count: u32, rate: u32) -> Produc
         set("metadata.max.age.ms", stream.between(1_000, 30_000));
     }
     let value_size = Bytes(*stream.pick(&VALUES));
-    Producer { topic: topic.name.clone(), count, rate, acks: Acks::All, value_size, config }
+    let (strategy, keys, hot_key) = (Strategy::default(), defaults::keys(), 0);
+    Producer { topic: topic.name.clone(), count, rate, strategy, keys, hot_key, acks: Acks::All, value_size, config }
 }
 
 fn consumer(stream: &mut Stream, topic: &Topic) -> Consumer {

@@ -3,10 +3,13 @@
 
 mod town;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ktrial::base::BrokerId;
+use kafka_protocol::ResponseError;
 use ktrial::base::random::Stream;
+use ktrial::base::{BrokerId, Offset, TopicPartition};
+use ktrial::client::{CommitError, OffsetAndMetadata};
 use ktrial::io::time;
 use town::{Town, play};
 
@@ -66,6 +69,8 @@ fn the_group_outlives_its_coordinator_and_so_do_its_offsets() {
             let coordinator = town.coordinator().await;
             let generation = town.generation("a");
             if seed % 3 == 0 {
+                // Members hear only silence, and may hear of their expulsion late.
+                town.unaware.lock().extend(["a".to_owned(), "b".to_owned()]);
                 town.cluster.power_cut(coordinator);
             } else {
                 town.cluster.crash(coordinator);
@@ -77,10 +82,10 @@ fn the_group_outlives_its_coordinator_and_so_do_its_offsets() {
             let commits_again = |t: &Town| t.committed().iter().all(|(tp, at)| *at > committed[tp]);
             town.until("the new coordinator takes commits", commits_again).await;
             let took = town.second() - died;
-            // A leader that lost power is silent: requests wait for it until request.timeout.ms is over.
+            // A leader that lost power is silent: fetches and commits wait for it until request.timeout.ms is over.
             assert!(took < 50.0, "seed {seed}: {took} s");
             // Its successor knows the members: nobody has to join anew, unless sessions ended before it was there.
-            assert!(town.shared_by(&["a", "b"]), "seed {seed}: {:?}", town.owners());
+            town.until("two share again", |t: &Town| t.shared_by(&["a", "b"])).await;
             if town.generation("a") == generation {
                 assert_eq!(town.twice(), 0, "seed {seed}");
             }
@@ -121,6 +126,22 @@ fn cooperative_members_go_on_with_what_they_keep() {
             assert_eq!(town.twice(), 0, "seed {seed}");
         });
     }
+}
+
+#[test]
+fn the_same_seed_is_the_same_story() {
+    let story = |seed| {
+        play(seed, |town| async move {
+            for name in ["a", "b"] {
+                town.join(name, COOPERATIVE).await;
+            }
+            town.until("two share", |t: &Town| t.shared_by(&["a", "b"])).await;
+            town.power_cut("a");
+            town.until("b has everything", |t: &Town| t.shared_by(&["b"])).await;
+        })
+    };
+    assert_eq!(story(7), story(7));
+    assert_ne!(story(7), story(8));
 }
 
 #[test]
@@ -230,6 +251,39 @@ fn new_partitions_are_shared_out_once_the_leader_has_seen_them() {
         town.until("two share", |t: &Town| t.shared_by(&["a", "b"])).await;
         town.grow(8).await;
         town.until("everything has an owner", |t: &Town| t.owners().len() == 8).await;
+    });
+}
+
+#[test]
+fn who_assigns_partitions_to_itself_commits_through_the_group_all_the_same() {
+    play(4, |town| async move {
+        let told = town
+            .alone(|mut consumer| async move {
+                let tp = |p| TopicPartition::new(town::TOPIC, p);
+                assert_eq!(consumer.committed(&[tp(0)]).await, Ok(BTreeMap::new()));
+                let at = OffsetAndMetadata { metadata: "so far".to_owned(), ..OffsetAndMetadata::new(Offset(7)) };
+                consumer.commit_sync(&[(tp(0), at.clone())].into()).await.expect("an empty group takes anybody's word");
+                assert_eq!(consumer.committed(&[tp(0), tp(1)]).await, Ok([(tp(0), at)].into()));
+                consumer.assign([tp(0)]);
+                while consumer.poll(Duration::from_secs(1)).await.expect("a partition").is_empty() {}
+                let unknown = [(TopicPartition::new(town::TOPIC, 99), OffsetAndMetadata::new(Offset(1)))];
+                consumer.commit_async(unknown.into());
+                consumer.commit_async([(tp(1), OffsetAndMetadata::new(Offset(3)))].into());
+                let mut outcomes = Vec::new();
+                while outcomes.len() < 2 {
+                    consumer.poll(Duration::from_millis(200)).await.expect("a partition");
+                    outcomes.extend(consumer.take_commits());
+                }
+                let position = consumer.position(&tp(0)).expect("it has read on");
+                consumer.close().await;
+                (outcomes, position)
+            })
+            .await;
+        let (outcomes, position) = told;
+        let results: Vec<_> = outcomes.into_iter().map(|(_, result)| result).collect();
+        let unknown = CommitError::Retriable(ResponseError::UnknownTopicOrPartition);
+        assert_eq!(results, [Err(unknown), Ok(())], "in the order in which they were asked for");
+        assert!(position > Offset(7), "it went on where the group had come to");
     });
 }
 

@@ -13,7 +13,7 @@ use ktrial::client::producer::Record;
 use ktrial::client::{
     Admin, AdminConfig, Consumer, ConsumerConfig, NewTopic, OffsetAndMetadata, Producer, ProducerConfig, Rebalance,
 };
-use ktrial::io::sim::{self, HostId, World, WorldConfig};
+use ktrial::io::sim::{self, Digest, HostId, World, WorldConfig};
 use ktrial::io::task::{TaskSet, shutdown_requested};
 use ktrial::io::{clock, time};
 use ktrial::wire::api;
@@ -60,8 +60,8 @@ fn bootstrap() -> String {
     (1..=3).map(|id| format!("broker-{id}:9092")).collect::<Vec<_>>().join(",")
 }
 
-/// Plays a story in a cluster of three brokers that serves a topic to which somebody writes.
-pub fn play<F, Fut>(seed: u64, story: F)
+/// Plays a story in a cluster of three brokers that serves a topic to which somebody writes; returns the digest of the run.
+pub fn play<F, Fut>(seed: u64, story: F) -> Digest
 where
     F: FnOnce(Arc<Town>) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -87,6 +87,8 @@ where
         story(town).await;
     });
     run.outcome.expect("nothing panics");
+    assert_eq!(run.stats.left_behind, 0, "handles outlived their processes");
+    run.stats.digest
 }
 
 fn three_brokers() -> ClusterPlan {
@@ -405,6 +407,26 @@ impl Town {
             }
         }
         longest
+    }
+    /// Runs a program around a consumer of the group, and waits for what it tells.
+    pub async fn alone<R, F, Fut>(&self, program: F) -> R
+    where
+        R: Clone + Send + 'static,
+        F: Fn(Consumer) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+    {
+        let told = Arc::new(Mutex::new(None));
+        let of_client = told.clone();
+        let run = move || {
+            let (told, running) = (of_client.clone(), program(Consumer::new(config(&[])).unwrap()));
+            async move {
+                let result = running.await;
+                *told.lock() = Some(result);
+            }
+        };
+        self.cluster.run_client("alone", 0, run).await;
+        self.until("the program has ended", |_| told.lock().is_some()).await;
+        told.lock().clone().expect("just seen")
     }
     /// Asks the brokers who coordinates the group.
     pub async fn coordinator(&self) -> BrokerId {

@@ -111,9 +111,17 @@ impl Driver {
                 self.take(membership, event, now);
             }
             if membership.coordinator().is_some_and(|id| self.network.unavailable(connection(id), now)) {
-                membership.coordinator_lost("its connection is gone");
+                membership.coordinator_unavailable(now);
             }
             membership.tick(now);
+            if let Some(id) = membership.take_disconnect() {
+                self.network.disconnect(connection(id), now, &mut self.events);
+                for event in std::mem::take(&mut self.events) {
+                    self.take(membership, event, now);
+                }
+                // All that was lost speaks of the coordinator that is lost already.
+                membership.take_disconnect();
+            }
             self.assign(membership);
             let next_ns = [
                 self.find(membership, now),

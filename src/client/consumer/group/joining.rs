@@ -1,6 +1,6 @@
 //! JoinGroup and SyncGroup: how a member comes to own something.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
@@ -27,6 +27,8 @@ pub(super) struct Assigning {
     members: Members,
     /// Everything that somebody subscribes to.
     pub topics: BTreeSet<Arc<str>>,
+    /// A static leader has come back to a group that keeps its assignment: it only watches the topics from now on (KIP-814).
+    skip: bool,
 }
 
 impl Membership {
@@ -102,7 +104,7 @@ impl Membership {
         tracing::debug!(group = %self.cfg.group, member = %self.generation.member, generation = self.generation.id, "joined");
         (self.state, self.join_failures) = (State::Completing, 0);
         self.start_heartbeats(now);
-        if answer.leader.as_str() != &*self.generation.member || answer.skip_assignment {
+        if answer.leader.as_str() != &*self.generation.member {
             self.sync = Some(self.sync_request(Vec::new()));
             return;
         }
@@ -113,13 +115,13 @@ impl Membership {
         };
         let members: Members = answer.members.iter().map(member).collect();
         let topics = members.values().flat_map(|m| &m.topics).cloned().collect();
-        self.assigning = Some(Assigning { assignor, members, topics });
+        self.assigning = Some(Assigning { assignor, members, topics, skip: answer.skip_assignment });
     }
     /// The leader shares out what it was asked to, once it knows the topics.
     pub fn assign(&mut self, topics: &Topics) {
         let Some(task) = self.assigning.take() else { return };
         let known: Topics = task.topics.iter().map(|t| (t.clone(), topics.get(t).copied().unwrap_or(0))).collect();
-        let shares = assignor::assign(task.assignor, &known, &task.members);
+        let shares = if task.skip { BTreeMap::new() } else { assignor::assign(task.assignor, &known, &task.members) };
         let share = |(id, partitions): (Arc<str>, BTreeSet<TopicPartition>)| {
             SyncGroupRequestAssignment::default()
                 .with_member_id(wire(&id))

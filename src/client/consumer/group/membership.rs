@@ -116,6 +116,8 @@ pub(super) struct Membership {
     /// The last generation that was more than nothing.
     last: Generation,
     coordinator: Coordinator,
+    /// The connection to who coordinated until now is to be closed.
+    disconnect: Option<BrokerId>,
     /// The application is inside poll.
     pub polling: bool,
     pub topics: BTreeSet<Arc<str>>,
@@ -159,6 +161,7 @@ impl Membership {
             generation: Generation::none(),
             last: Generation::none(),
             coordinator: Coordinator::UNKNOWN,
+            disconnect: None,
             polling: false,
             topics: BTreeSet::new(),
             rejoin: false,
@@ -349,15 +352,27 @@ impl Membership {
             }
         }
     }
-    /// The coordinator is gone, or is none any more.
+    /// The coordinator is gone, or is none any more. Nothing that it was asked will be answered: its connection is to be closed
+    /// (`markCoordinatorUnknown`).
     pub fn coordinator_lost(&mut self, why: &str) {
-        if matches!(self.coordinator, Coordinator::At(_)) {
+        if let Coordinator::At(id) = self.coordinator {
             tracing::debug!(group = %self.cfg.group, why, "coordinator unknown");
             self.coordinator = Coordinator::UNKNOWN;
+            self.disconnect = Some(id);
             // Nobody looks for a coordinator only to leave it.
             self.leaves -= self.leaving.len();
             self.leaving.clear();
         }
+    }
+    /// There is no connection to the coordinator, and for a moment none may be tried.
+    pub fn coordinator_unavailable(&mut self, now: Now) {
+        self.coordinator_lost("its connection is gone");
+        let not_before_ns = now.after_ms(self.backoff_ms(0));
+        self.coordinator = Coordinator::Unknown { asked: false, not_before_ns, failures: 0 };
+    }
+    /// Whose connection is to be closed, once.
+    pub fn take_disconnect(&mut self) -> Option<BrokerId> {
+        self.disconnect.take()
     }
     /// Topics as the metadata shows them: the leader has everybody join anew if they differ from what it assigned.
     pub fn saw_topics(&mut self, topics: &Topics) {

@@ -30,13 +30,16 @@ fn members(equal: bool) -> impl Strategy<Value = Members> {
         (0..subscriptions.len()).map(|i| (name(i), member(i, of(i)))).collect()
     })
 }
+/// Topics and partitions, and a generation.
+type Claims = (Vec<(char, i32)>, Option<i32>);
+
 /// What members claim, at random and not always truly.
-fn claims() -> impl Strategy<Value = Vec<(Vec<(char, i32)>, Option<i32>)>> {
+fn claims() -> impl Strategy<Value = Vec<Claims>> {
     let one =
         (proptest::collection::vec((proptest::char::range('a', 'd'), 0..7i32), 0..6), proptest::option::of(0..3i32));
     proptest::collection::vec(one, 7)
 }
-fn claiming(mut members: Members, claims: &[(Vec<(char, i32)>, Option<i32>)]) -> Members {
+fn claiming(mut members: Members, claims: &[Claims]) -> Members {
     for (member, (claimed, generation)) in members.values_mut().zip(claims) {
         member.claims = claimed.iter().map(|(t, p)| tp(&t.to_string(), *p)).collect();
         (member.owned, member.generation) = (member.claims.clone(), *generation);

@@ -88,3 +88,48 @@ fn a_member_outlives_its_coordinator_without_joining_anew() {
     assert!(world.is_stable());
     assert!(world.members.iter().map(|m| m.rejoins).eq(joined));
 }
+
+#[test]
+fn what_a_silent_coordinator_was_asked_is_asked_again_once_the_silence_is_noticed() {
+    let mut world = stable(1, "range");
+    world.silent = true;
+    world.commit(0, 7);
+    world.run_ms(5_000);
+    // Another broker takes over, where the members' sessions begin anew.
+    world.move_coordinator();
+    world.silent = false;
+    assert!(world.members[0].outcomes.is_empty());
+    world.run_ms(6_000);
+    assert_eq!(world.members[0].outcomes.last().map(|(_, r)| r.clone()), Some(Ok(())));
+    assert!(world.members[0].core.is_member());
+}
+
+#[test]
+fn a_static_leader_that_comes_back_changes_nothing_and_still_watches_the_topics() {
+    let mut world = World::new(2, 2, "range", 1);
+    (0..2).for_each(|who| world.start(who));
+    world.run_ms(10_000);
+    let leader = (0..2).find(|who| world.members[*who].core.assigned_topics.is_some()).expect("a leader");
+    let (generation, owned) = (world.members[leader].core.generation.id, world.members[leader].owned.clone());
+    world.crash(leader);
+    world.run_ms(3_000);
+    world.start(leader);
+    world.run_ms(3_000);
+    assert_eq!((world.members[leader].core.generation.id, &world.members[leader].owned), (generation, &owned));
+    world.topics.values_mut().for_each(|count| *count += 1);
+    world.run_ms(10_000);
+    assert_eq!(world.owned().len(), 7);
+}
+
+#[test]
+fn a_lost_answer_to_join_group_costs_a_backoff_and_not_the_membership() {
+    let mut world = stable(2, "range");
+    let id = world.members[0].core.generation.member.clone();
+    world.members[1].core.request_rejoin("test");
+    world.run_ms(1_000);
+    world.disconnect(0);
+    world.run_ms(10_000);
+    assert!(world.is_stable());
+    assert_eq!((world.members[0].core.generation.member.clone(), world.members[0].lost), (id, 0));
+    assert_eq!(world.shares(), [3, 3]);
+}

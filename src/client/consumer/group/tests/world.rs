@@ -41,6 +41,8 @@ pub struct Member {
     pub polls: bool,
     /// Its answers, and the time at which each arrives: none if the connection broke.
     inbox: VecDeque<(u64, Purpose, Option<Reply>)>,
+    /// Requests to which no answer will come, as long as the connection stands.
+    swallowed: Vec<Purpose>,
     /// Requests that have not arrived yet.
     outbox: VecDeque<(u64, Purpose, Ask)>,
     pub commits: BTreeMap<u64, BTreeMap<TopicPartition, OffsetAndMetadata>>,
@@ -64,6 +66,8 @@ pub struct World {
     next_ticket: u64,
     lives: u64,
     pub dice: Stream,
+    /// Requests are swallowed on their way.
+    pub silent: bool,
     /// Heartbeats that the coordinator has seen, by member.
     pub heartbeats: BTreeMap<String, usize>,
 }
@@ -100,6 +104,7 @@ impl World {
             next_ticket: 0,
             lives: 0,
             dice: Stream::new(seed, "messages"),
+            silent: false,
             heartbeats: BTreeMap::new(),
         };
         for who in 0..members {
@@ -121,6 +126,7 @@ impl World {
             polls: true,
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
+            swallowed: Vec::new(),
             commits: BTreeMap::new(),
             outcomes: Vec::new(),
             rejoins: 0,
@@ -142,8 +148,8 @@ impl World {
     }
     /// Every connection of a member breaks: whether its requests have arrived nobody knows.
     pub fn disconnect(&mut self, who: usize) {
-        let mut lost: Vec<Purpose> = Vec::new();
         let member = &mut self.members[who];
+        let mut lost = std::mem::take(&mut member.swallowed);
         lost.extend(member.outbox.drain(..).map(|(_, purpose, _)| purpose));
         lost.extend(member.inbox.drain(..).map(|(_, purpose, _)| purpose));
         let waiting: Vec<_> = self.asking.iter().filter(|(_, (whose, _))| *whose == who).map(|(t, _)| *t).collect();
@@ -219,8 +225,10 @@ impl World {
             if self.asking.values().any(|(whose, _)| *whose == who) {
                 break;
             }
-            if let Some((_, purpose, ask)) = self.members[who].outbox.pop_front() {
-                self.ask(who, purpose, ask);
+            match self.members[who].outbox.pop_front() {
+                Some((_, purpose, _)) if self.silent => self.members[who].swallowed.push(purpose),
+                Some((_, purpose, ask)) => self.ask(who, purpose, ask),
+                None => {}
             }
         }
         while self.members[who].inbox.front().is_some_and(|(at, ..)| *at <= self.now_ms) {
@@ -305,39 +313,42 @@ impl World {
     }
     /// What the task of a member does.
     fn drive(&mut self, who: usize) {
-        let (now, now_ms, broker) = (self.now(), self.now_ms, self.broker);
+        let (now, broker) = (self.now(), self.broker);
         let topics = self.topics.clone();
         let delay = self.dice.between(0, 3) * STEP_MS;
+        self.members[who].core.tick(now);
+        if self.members[who].core.take_disconnect().is_some() {
+            self.disconnect(who);
+            self.arrive(who);
+        }
         let core = &mut self.members[who].core;
         if core.find_ns().is_some_and(|at| at <= now.mono_ns) {
             core.finding();
             core.found(now, Ok(BrokerId(broker)));
         }
-        core.tick(now);
         core.saw_topics(&topics);
         core.assign(&topics);
-        while let Some(ask) = core.next(now) {
-            let sent = core.generation.clone();
-            let purpose = match &ask {
-                Ask::Join(_) => Purpose::Join(sent),
-                Ask::Sync(_) => Purpose::Sync(sent),
-                Ask::Heartbeat(_) => Purpose::Heartbeat(sent),
-                Ask::Leave(_) => Purpose::Leave,
-                Ask::Commit(id, _) => Purpose::Commit(*id),
-                Ask::Offsets(id, _) => Purpose::Offsets(*id),
-            };
-            if core.coordinator() == Some(BrokerId(broker)) {
-                let at = self.members[who].outbox.back().map_or(0, |(at, ..)| *at).max(now_ms + delay);
-                self.members[who].outbox.push_back((at, purpose, ask));
-            } else {
-                // Whoever coordinated before says so.
-                self.members[who].inbox.push_back((now_ms + delay, purpose.clone(), refused(&purpose)));
-            }
-            let core = &mut self.members[who].core;
-            if core.coordinator().is_none() {
-                break;
-            }
-            return self.drive(who);
+        while let Some(ask) = self.members[who].core.next(now) {
+            self.post(who, ask, delay);
+        }
+    }
+    fn post(&mut self, who: usize, ask: Ask, delay: u64) {
+        let (now_ms, member) = (self.now_ms, &mut self.members[who]);
+        let sent = member.core.generation.clone();
+        let purpose = match &ask {
+            Ask::Join(_) => Purpose::Join(sent),
+            Ask::Sync(_) => Purpose::Sync(sent),
+            Ask::Heartbeat(_) => Purpose::Heartbeat(sent),
+            Ask::Leave(_) => Purpose::Leave,
+            Ask::Commit(id, _) => Purpose::Commit(*id),
+            Ask::Offsets(id, _) => Purpose::Offsets(*id),
+        };
+        if member.core.coordinator() == Some(BrokerId(self.broker)) {
+            let at = member.outbox.back().map_or(0, |(at, ..)| *at).max(now_ms + delay);
+            member.outbox.push_back((at, purpose, ask));
+        } else {
+            // Whoever coordinated before says so.
+            member.inbox.push_back((now_ms + delay, purpose.clone(), refused(&purpose)));
         }
     }
 
