@@ -40,10 +40,46 @@ zoo! {
     /// A follower truncates to its own high watermark when it restarts, and so forgets acknowledged records
     /// that it held above it.
     TruncateToHighWatermark = "truncate-to-high-watermark", "KIP-101";
+    /// The answer to an epoch lookup carries an offset and no epoch: a follower whose last epoch the leader never had
+    /// cuts at an offset that means nothing to its own log, and keeps records that the leader does not have.
+    EpochLookupWithoutEpoch = "epoch-lookup-without-epoch", "KIP-279, KAFKA-6361";
+    /// A leader takes a replica into the ISR that has reached the high watermark, though not the start of the
+    /// leadership: a new leader's high watermark may lag behind what its predecessor has acknowledged.
+    IsrJoinBelowEpochStart = "isr-join-below-epoch-start", "KAFKA-7128";
+    /// Neither leader nor controller asks whether a replica is fenced or on its way out before it joins the ISR: it may
+    /// be cut off from the controller while it still fetches.
+    FencedReplicaJoinsIsr = "fenced-replica-joins-isr", "KIP-841";
+    /// A fetch from before a reboot counts for the broker that came back without what it had not synced.
+    StaleBrokerEpochJoinsIsr = "stale-broker-epoch-joins-isr", "KIP-903";
+    /// The last member never leaves the ISR, however it went down, and eligible replicas are not asked: it comes back
+    /// without what it had not synced and leads.
+    LastReplicaStanding = "last-replica-standing", "KIP-966";
+    /// The high watermark goes on rising while the ISR is below its minimum: eligible replicas lack what is committed.
+    ElrWithoutMinIsr = "elr-without-min-isr", "KIP-966";
+    /// When ISR and eligible replicas are gone, any live replica is elected, although nobody allowed it.
+    UncleanByMistake = "unclean-by-mistake", "Kafka 0.8, KIP-106";
+    /// A follower below its leader's log start begins anew there and forgets to move its high watermark along.
+    TruncationKeepsHighWatermark = "truncation-keeps-high-watermark", "KAFKA-9491";
+    /// Retention deletes segments that are not committed yet.
+    RetentionPastHighWatermark = "retention-past-high-watermark", "KAFKA-5634";
+    /// A log goes on appending after a write that failed: what came before is missing from the middle.
+    AppendAfterIoError = "append-after-io-error", "KAFKA-10778";
+    /// A retry of one of a producer's last five batches, whose answer was lost, is not recognised: it is appended again.
+    NoDedupWindow = "no-dedup-window", "KIP-360, Redpanda 3039";
     /// A vote is answered before the quorum-state file is durable: after a power cut the voter votes again.
     VolatileVote = "volatile-vote", "KAFKA-14077";
     /// A voter fetches onward before its entries are durable: a fetch is an acknowledgement.
     FetchBeforeFlush = "fetch-before-flush", "KAFKA-10533";
+    /// A quorum leader that a majority no longer fetches from leads on: the cluster has two controllers.
+    NoCheckQuorum = "no-check-quorum", "KAFKA-15489";
+    /// Whoever hears nothing from the leader raises the epoch and campaigns at once: a node behind a bad link deposes a
+    /// leader that everybody else follows.
+    NoPreVote = "no-pre-vote", "KIP-996";
+    /// Retention deletes metadata like any other log, past the latest snapshot: whoever lags can never catch up.
+    MetadataRetentionPastSnapshot = "metadata-retention-past-snapshot", "KAFKA-14238";
+    /// A snapshot is named after its last record and not after the one behind it: who loads it applies that record
+    /// twice.
+    SnapshotIdInclusive = "snapshot-id-inclusive", "KAFKA-14618";
 }
 
 impl FromStr for Bug {

@@ -13,6 +13,8 @@ macro_rules! marks {
         impl Mark {
             /// Every mark, in the order of the rooms that they stand in.
             pub const ALL: &'static [Mark] = &[$(Mark::$variant,)*];
+            /// States that fewer than one default seed in a hundred may reach; all others must be reached.
+            pub const RARE: &'static [Mark] = &[Mark::LogCompacted, Mark::IneligibleReplica];
             /// The name in a campaign's report.
             #[must_use]
             pub fn name(self) -> &'static str {
@@ -25,6 +27,8 @@ macro_rules! marks {
 marks! {
     /// A log rolled to a new segment.
     SegmentRolled = "segment-rolled";
+    /// Retention let go of segments.
+    RetentionMovedStart = "retention-moved-log-start";
     /// The cleaner compacted a log.
     LogCompacted = "log-compacted";
     /// Recovery cut off what was not whole at the end of a log.
@@ -33,6 +37,12 @@ marks! {
     DuplicateAnswered = "duplicate-batch-answered";
     /// A follower cut its log because the leader's epochs diverge from its own.
     TruncatedOnDivergence = "log-truncated-on-divergence";
+    /// A follower fell below its leader's log start and began anew there.
+    BegunAnew = "log-begun-anew-at-leader-start";
+    /// Somebody asked a leader under an older leadership.
+    FencedEpoch = "stale-leader-epoch-fenced";
+    /// A log failed, and with it the broker.
+    LogFailed = "log-failed";
     /// A leader lost every follower: the ISR is the leader alone.
     IsrShrunkToOne = "isr-shrunk-to-one";
     /// The controller refused to take a replica into the ISR.
@@ -47,6 +57,8 @@ marks! {
     LastKnownElected = "last-known-leader-elected";
     /// A registration told of an unclean shutdown.
     UncleanShutdown = "unclean-shutdown-registered";
+    /// A registration told of a clean shutdown.
+    CleanShutdown = "clean-shutdown-registered";
     /// A broker was fenced because its session ran out.
     SessionExpired = "session-expired";
     /// A voter refused a pre-vote, because it hears from a leader or knows more.
@@ -55,6 +67,10 @@ marks! {
     CheckQuorumResigned = "check-quorum-resigned";
     /// A quorum follower cut its log because the leader's diverges from it.
     QuorumTruncated = "quorum-log-truncated";
+    /// A node wrote a snapshot of the metadata.
+    SnapshotWritten = "snapshot-written";
+    /// A quorum member that lagged behind its leader's log start began anew from a snapshot.
+    SnapshotLoaded = "snapshot-loaded";
     /// A producer sent a batch again: it was refused, or its answer was lost.
     BatchSentAgain = "batch-sent-again";
 }

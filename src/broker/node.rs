@@ -139,6 +139,8 @@ impl Node {
         let joined = tokio::select! {
             biased;
             () = &mut stop => None,
+            failed = self.partitions.failed() => return Err(NodeError::LogDirFailed(failed)),
+            reason = self.quorum.failed() => return Err(NodeError::Quorum(reason)),
             joined = self.join() => Some(joined?),
         };
         if joined.is_some() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::probe::{Event, Probe};
 use super::quorum::{CommittedBatch, Quorum};
+use crate::base::bugs::{Bug, planted};
 use crate::controller::image::Image;
 use crate::io::clock;
 use crate::raft::SnapshotId;
@@ -34,7 +35,8 @@ impl SnapshotGenerator {
             return;
         }
         self.loaded();
-        let id = SnapshotId { offset: batch.next, epoch: batch.epoch };
+        let offset = if planted(Bug::SnapshotIdInclusive) { batch.next - 1 } else { batch.next };
+        let id = SnapshotId { offset, epoch: batch.epoch };
         probe.tell(Event::MetadataDigest { next: batch.next, digest: image.digest() });
         self.quorum.write_snapshot(id, batch.append_time_ms, image.records());
     }

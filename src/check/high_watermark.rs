@@ -13,8 +13,10 @@ pub(super) struct HighWatermark;
 impl HighWatermark {
     /// Must see the event before the ground takes it in, so that the ground still holds the old value.
     pub(super) fn observe(&self, node: BrokerId, event: &Event, ground: &Ground, out: &mut Findings) {
-        if let Event::LogStart { tp, start } = event {
-            log_start(node, tp, *start, ground, out);
+        match event {
+            Event::LogStart { tp, start } => log_start(node, tp, *start, ground, out),
+            Event::LogTruncated { tp, start, .. } => begun_anew(node, tp, *start, ground, out),
+            _ => {}
         }
         let Event::HighWatermark { tp, epoch, leading, high_watermark, log_end } = event else { return };
         let Some(replica) = ground.partition(tp).and_then(|p| p.replicas.get(&node)) else { return };
@@ -38,6 +40,19 @@ impl HighWatermark {
                 ),
             );
         }
+    }
+}
+
+/// A log that begins anew further up takes its high watermark along (KAFKA-9491).
+fn begun_anew(node: BrokerId, tp: &TopicPartition, start: Offset, ground: &Ground, out: &mut Findings) {
+    let Some(replica) = ground.partition(tp).and_then(|p| p.replicas.get(&node)) else { return };
+    if start > replica.high_watermark {
+        let at = replica.high_watermark;
+        out.report(
+            "HW",
+            None,
+            format!("{tp}: broker {node} began its log anew at {start} and left its high watermark at {at}"),
+        );
     }
 }
 

@@ -2,8 +2,11 @@
 //! restricted to what is known to be committed; KIP-101, KIP-279).
 //!
 //! No stricter: above its own high watermark a replica may hold what was never committed until it truncates; what an
-//! election has given up (`ground::restart`) a replica may hold, and take for committed, until it has truncated to it; and
-//! compacted parts differ, because each replica cleans at its own time (`LogCleaner`).
+//! election has given up (`ground::restart`) a replica may hold, and take for committed, until it has truncated to it.
+//! Compacted parts differ, because each replica cleans at its own time (`LogCleaner`). Nor is what lies below the log
+//! start of any replica compared with the committed log: a follower whose epochs are all older than those that its leader
+//! retains is cut at the leader's log start (`LeaderEpochFileCache.endOffsetFor`), and drops what lies below only after it
+//! has taken over the high watermark.
 
 use super::ground::{Ground, Partition, Replica};
 use super::verdict::Findings;
@@ -26,7 +29,7 @@ pub(super) fn check(tp: &TopicPartition, node: BrokerId, event: &Event, p: &Part
     }
     let Some(replica) = p.replicas.get(&node) else { return };
     let bound = replica.trusted_high_watermark().min(p.true_hw);
-    if replica.agreed < bound && replica.end() > replica.agreed && !replica.excused {
+    if replica.agreed.max(p.log_start) < bound && replica.end() > replica.agreed && !replica.excused {
         out.report(
             "LM",
             Some("inconsistent-offsets"),

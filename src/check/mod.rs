@@ -30,6 +30,7 @@ mod promises;
 mod quorum;
 mod raft_commit;
 mod raft_leader;
+mod raft_stability;
 mod strong_isr;
 
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use delivery::{Application, Delivery};
 use ground::{Ground, Restart};
 use groups::Groups;
 pub use promises::{Promises, TopicPromises};
+pub use raft_stability::QuorumTimeouts;
 pub use verdict::{Findings, PermittedLoss, Reason, Violation};
 
 /// All oracles over one run.
@@ -55,6 +57,7 @@ pub struct Court {
     quorum: quorum::Quorum,
     findings: Findings,
     raft_leader: raft_leader::RaftLeader,
+    raft_stability: raft_stability::RaftStability,
     raft_commit: raft_commit::RaftCommit,
     metadata: metadata_prefix::MetadataPrefix,
     controller: controller_state::ControllerState,
@@ -90,6 +93,7 @@ impl Court {
             quorum: quorum::Quorum::new(&promises.voters),
             findings: Findings::default(),
             raft_leader: raft_leader::RaftLeader::default(),
+            raft_stability: raft_stability::RaftStability::new(&promises),
             raft_commit: raft_commit::RaftCommit,
             metadata: metadata_prefix::MetadataPrefix::default(),
             controller: controller_state::ControllerState::new(promises.elr),
@@ -109,6 +113,7 @@ impl Court {
     pub fn observe(&mut self, at_ns: u64, node: BrokerId, event: &Event) {
         self.findings.at_ns = at_ns;
         self.raft_leader.observe(node, event, &mut self.findings);
+        self.raft_stability.observe(node, event, &mut self.findings);
         self.high_watermark.observe(node, event, &self.ground, &mut self.findings);
         self.metadata.observe(node, event, &self.quorum, &mut self.findings);
         let grown = self.quorum.observe(node, event, &mut self.findings);
@@ -139,6 +144,11 @@ impl Court {
     pub fn node_down(&mut self, node: BrokerId, storage_fault: bool) {
         self.ground.node_down(node, storage_fault);
         self.quorum.node_down(node);
+        self.raft_stability.node_down(node);
+    }
+    /// A node's process stands still, or goes on.
+    pub fn node_stands(&mut self, at_ns: u64, node: BrokerId, standing: bool) {
+        self.raft_stability.node_stands(at_ns, node, standing);
     }
     /// The disk of a node has lost or spoiled what was on it, whether the node knows or not.
     pub fn disk_harmed(&mut self, node: BrokerId) {
@@ -149,6 +159,7 @@ impl Court {
         self.findings.at_ns = at_ns;
         strong_isr::check(&self.ground, &mut self.findings);
         log_matching::check_all(&self.ground, &mut self.findings);
+        self.raft_stability.quiet_point(&mut self.findings);
     }
     /// The auditor read the whole of a partition after healing, from its log start to its end.
     pub fn audit(&mut self, at_ns: u64, audit: &verdict::Audit) {

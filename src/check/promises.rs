@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::delivery::Application;
 use super::ground::Rules;
+use super::raft_stability::QuorumTimeouts;
 use crate::base::BrokerId;
 
 /// What one level of the configuration says.
@@ -31,6 +32,8 @@ pub struct Promises {
     pub voters: Vec<BrokerId>,
     /// Applications that are members of consumer groups.
     pub applications: Vec<Application>,
+    /// The timeouts of the metadata quorum.
+    pub quorum: QuorumTimeouts,
 }
 
 impl Promises {

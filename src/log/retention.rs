@@ -6,6 +6,7 @@
 use super::config::LogConfig;
 use super::reader::SegmentInfo;
 use crate::base::Offset;
+use crate::base::bugs::{Bug, planted};
 
 /// What to do about a log that holds too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,8 @@ pub fn plan(
     high_watermark: Offset,
     now_wall_ms: i64,
 ) -> Option<Plan> {
-    let committed = segments.iter().take_while(|s| s.size > 0 && s.next <= high_watermark).count();
+    let any = planted(Bug::RetentionPastHighWatermark);
+    let committed = segments.iter().take_while(|s| s.size > 0 && (any || s.next <= high_watermark)).count();
     // What DeleteRecords left behind goes under every policy; the active segment stays for it.
     let mut gone =
         segments[..committed.min(segments.len().saturating_sub(1))].iter().take_while(|s| s.next <= log_start).count();

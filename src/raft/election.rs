@@ -7,6 +7,7 @@ use super::core::RaftCore;
 use super::message::{ElectionState, Output, Request};
 use super::roles::{Candidate, Follower, Resigned, Role, RoleKind, Tally};
 use super::snapshots::no_records;
+use crate::base::bugs::{Bug, planted};
 use crate::base::marks::{Mark, mark};
 use crate::base::time::NANOS_PER_MS;
 use crate::base::{BrokerId, LeaderEpoch, Now, Offset};
@@ -272,6 +273,9 @@ impl RaftCore {
         self.change(role, ElectionState { epoch, leader: Some(leader), voted }, out);
     }
     fn become_prospective(&mut self, now: Now, out: &mut Vec<Output>) {
+        if planted(Bug::NoPreVote) {
+            return self.become_candidate(now, out);
+        }
         let mut tally = Tally::default();
         tally.record(self.me, true);
         let deadline = self.election_deadline(now);

@@ -9,6 +9,7 @@ use super::core::RaftCore;
 use super::message::{Batch, Body, Content, ElectionState, Output, ReadChunk, ReadRange, Request, Token};
 use super::roles::{Fetch, Leader, Progress, Role, WaitingFetch};
 use super::snapshots::{Agreement, no_records};
+use crate::base::bugs::{Bug, planted};
 use crate::base::{BrokerId, LeaderEpoch, Now, Offset};
 
 impl RaftCore {
@@ -23,7 +24,7 @@ impl RaftCore {
             high_watermark: None,
             voters: self.other_voters().into_iter().map(unknown).collect(),
             fetched: BTreeSet::new(),
-            check_quorum_at: now.after_ms(self.config.check_quorum_timeout_ms()),
+            check_quorum_at: self.check_quorum_deadline(now),
             lingering: Vec::new(),
             linger_until: None,
             waiting: Vec::new(),
@@ -36,6 +37,10 @@ impl RaftCore {
         let voters = self.config.voters.iter().copied().collect();
         let content = Content::LeaderChange { leader: self.me, voters, granting };
         self.append(Batch { base: epoch_start, next: epoch_start.next(), epoch, content }, out);
+    }
+    /// When a leader that hears from no majority until then resigns.
+    fn check_quorum_deadline(&self, now: Now) -> u64 {
+        if planted(Bug::NoCheckQuorum) { u64::MAX } else { now.after_ms(self.config.check_quorum_timeout_ms()) }
     }
     pub(super) fn on_propose(&mut self, now: Now, batch: Batch) {
         let expected = self.proposal_offset(batch.epoch);
@@ -160,7 +165,7 @@ impl RaftCore {
     /// A voter fetched records or a snapshot: it follows, and counts for check-quorum (KAFKA-15489).
     pub(super) fn heard_from(&mut self, now: Now, replica: BrokerId) {
         let announce_at = now.after_ms(self.config.begin_quorum_epoch_interval_ms());
-        let check_quorum_at = now.after_ms(self.config.check_quorum_timeout_ms());
+        let check_quorum_at = self.check_quorum_deadline(now);
         let others_needed = self.config.majority() - 1;
         let Some(leader) = self.role.leading_mut() else { return };
         let Some(voter) = leader.voters.get_mut(&replica) else { return };

@@ -2,7 +2,8 @@
 //! `KafkaMetadataLog.maybeClean`).
 
 use super::message::SnapshotId;
-use crate::base::Offset;
+use crate::base::bugs::{Bug, planted};
+use crate::base::{LeaderEpoch, Offset};
 
 /// How much may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,9 @@ pub fn oldest_wanted(
     wall_ms: i64,
     limits: Limits,
 ) -> Option<SnapshotId> {
+    if planted(Bug::MetadataRetentionPastSnapshot) {
+        return ordinary(segments, limits);
+    }
     let behind = |index: usize| {
         let start = snapshots[index].id.offset;
         let log: u64 = match segments {
@@ -53,10 +57,22 @@ pub fn oldest_wanted(
     (wanted > 0).then(|| snapshots[wanted].id)
 }
 
+/// As for any other log: the oldest segments go as soon as they are too much, whatever a snapshot covers.
+fn ordinary(segments: &[(Offset, u64)], limits: Limits) -> Option<SnapshotId> {
+    let max = u64::try_from(limits.max_bytes).ok()?;
+    let mut left: u64 = segments.iter().map(|s| s.1).sum();
+    let ended = &segments[..segments.len().saturating_sub(1)];
+    let goes = |s: &&(Offset, u64)| {
+        left -= s.1;
+        left + s.1 > max
+    };
+    let last = ended.iter().take_while(goes).last()?;
+    Some(SnapshotId { offset: last.0, epoch: LeaderEpoch::NONE })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::LeaderEpoch;
 
     fn kept(offset: i64, size: u64, timestamp_ms: i64) -> Kept {
         Kept { id: SnapshotId { offset: Offset(offset), epoch: LeaderEpoch(1) }, size, timestamp_ms }

@@ -7,6 +7,8 @@ use kafka_protocol::ResponseError;
 use super::core::RaftCore;
 use super::message::{Body, Output, ReadChunk, ReadRange, Request, SnapshotId, Token};
 use super::roles::{Download, FetchSnapshot, Role};
+use crate::base::bugs::{Bug, planted};
+use crate::base::marks::{Mark, mark};
 use crate::base::{BrokerId, LeaderEpoch, Now, Offset};
 
 /// How a replica's log relates to the leader's.
@@ -152,8 +154,10 @@ impl RaftCore {
         let downloaded = matches!(&self.role, Role::Follower(f)
             if f.download.is_some_and(|d| d.snapshot == snapshot && d.size == Some(size)));
         if downloaded {
+            mark(Mark::SnapshotLoaded);
             self.load_snapshot(now, snapshot, size, out);
         } else if self.covers(snapshot) {
+            mark(Mark::SnapshotWritten);
             self.snapshots.insert(snapshot, size);
         } else if !self.snapshots.contains_key(&snapshot) {
             // Overtaken by a leader's snapshot, or downloaded from a leader that is none any more.
@@ -184,10 +188,11 @@ impl RaftCore {
     }
     /// What comes before a snapshot may go, the snapshot itself staying (`KafkaMetadataLog.deleteBeforeSnapshot`).
     pub(super) fn clean(&mut self, before: SnapshotId, out: &mut Vec<Output>) {
-        if !self.snapshots.contains_key(&before) || !self.log.advance_log_start(before.offset) {
+        let covered = self.snapshots.contains_key(&before) || planted(Bug::MetadataRetentionPastSnapshot);
+        if !covered || !self.log.advance_log_start(before.offset) {
             return;
         }
-        let kept = self.snapshots.split_off(&before);
+        let kept = self.snapshots.split_off(&self.latest_snapshot().map_or(before, |latest| latest.min(before)));
         for snapshot in std::mem::replace(&mut self.snapshots, kept).into_keys() {
             out.push(Output::DeleteSnapshot { snapshot });
         }

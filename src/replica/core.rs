@@ -229,7 +229,8 @@ impl ReplicaCore {
     }
     /// Moves the log start up, never past the high watermark (retention, DeleteRecords; KAFKA-5634).
     pub fn advance_log_start(&mut self, start: Offset, out: &mut Vec<Output>) {
-        if self.log.advance_log_start(start.min(self.high_watermark)) {
+        let bound = if planted(Bug::RetentionPastHighWatermark) { self.log.log_end() } else { self.high_watermark };
+        if self.log.advance_log_start(start.min(bound)) {
             out.push(Output::LogStart(self.log.log_start()));
         }
     }
@@ -246,8 +247,8 @@ impl ReplicaCore {
         let known = epoch != LeaderEpoch::NONE && epoch <= self.log.last_epoch();
         Ok(if known { self.end_of_epoch(epoch) } else { None })
     }
-    /// An epoch below all that the log still knows is taken to end where the first known one starts: its records are
-    /// gone, and a replica that had them may go on from there (`LeaderEpochFileCache.endOffsetFor`).
+    /// An epoch below all that the log still knows is taken to be known, and to end where the first known one starts: its
+    /// records are gone, and a replica that had them may go on from there (`LeaderEpochFileCache.endOffsetFor`).
     pub(super) fn end_of_epoch(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
         match self.log.end_offset_for(epoch) {
             Some((epoch, end)) => Some(EpochEnd { epoch, end }),
@@ -290,11 +291,11 @@ impl ReplicaCore {
     pub(super) fn truncate_fully(&mut self, start: Offset, out: &mut Vec<Output>) {
         self.log.truncate_fully_to(start);
         self.producers.clear(start);
-        out.push(Output::TruncateFully { start, generation: self.log.generation() });
-        if self.high_watermark < start {
+        if self.high_watermark < start && !planted(Bug::TruncationKeepsHighWatermark) {
             self.high_watermark = start;
             out.push(Output::HighWatermark(start));
         }
+        out.push(Output::TruncateFully { start, generation: self.log.generation() });
         self.lower_high_watermark(out);
     }
     fn lower_high_watermark(&mut self, out: &mut Vec<Output>) {

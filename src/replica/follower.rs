@@ -4,6 +4,7 @@ use kafka_protocol::ResponseError;
 
 use super::core::{ReplicaCore, RoleState};
 use super::types::{BatchSpan, EpochEnd, FetchAnswer, FetchPosition, Output, Verdict};
+use crate::base::bugs::{Bug, planted};
 use crate::base::marks::{Mark, mark};
 use crate::base::{BrokerId, LeaderEpoch, Offset};
 
@@ -62,6 +63,7 @@ impl ReplicaCore {
         if leader_end < asked.offset {
             self.truncate(leader_end, out);
         } else if leader_start > asked.offset {
+            mark(Mark::BegunAnew);
             self.truncate_fully(leader_start, out);
         }
         true
@@ -71,6 +73,7 @@ impl ReplicaCore {
     /// again from there. A log whose epochs are all larger shares nothing.
     fn truncation_point(&self, leader: EpochEnd) -> Offset {
         match self.end_of_epoch(leader.epoch) {
+            _ if planted(Bug::EpochLookupWithoutEpoch) => leader.end,
             Some(own) if own.epoch == leader.epoch => own.end.min(leader.end),
             Some(own) => own.end,
             None => leader.end,

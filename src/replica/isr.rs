@@ -16,6 +16,7 @@ use kafka_protocol::ResponseError;
 
 use super::core::{ReplicaCore, RoleState};
 use super::types::{Ctx, IsrAnswer, IsrProposal, Output};
+use crate::base::bugs::{Bug, planted};
 use crate::base::{BrokerEpoch, BrokerId, Offset};
 
 /// The in-sync replicas of a led partition.
@@ -64,7 +65,9 @@ impl ReplicaCore {
             return;
         }
         let Some(f) = leader.followers.iter().find(|f| f.id == id) else { return };
-        let reaches = f.log_end >= self.high_watermark.max(leader.epoch_start);
+        let anywhere = planted(Bug::IsrJoinBelowEpochStart);
+        let from = if anywhere { self.high_watermark } else { self.high_watermark.max(leader.epoch_start) };
+        let reaches = f.log_end >= from;
         if reaches && ctx.brokers.eligible(id, f.broker_epoch) {
             let mut members = leader.isr.committed.clone();
             members.push(id);

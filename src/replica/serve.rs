@@ -4,6 +4,8 @@ use kafka_protocol::ResponseError;
 
 use super::core::{ReplicaCore, RoleState};
 use super::types::{Ctx, EpochEnd, FollowerFetch, Output, Serve};
+use crate::base::bugs::{Bug, planted};
+use crate::base::marks::{Mark, mark};
 use crate::base::{BrokerEpoch, LeaderEpoch, Offset};
 
 impl ReplicaCore {
@@ -14,6 +16,7 @@ impl ReplicaCore {
     pub fn check_leading(&self, current: LeaderEpoch) -> Result<(), ResponseError> {
         if current != LeaderEpoch::NONE {
             if current < self.leader_epoch {
+                mark(Mark::FencedEpoch);
                 return Err(ResponseError::FencedLeaderEpoch);
             }
             if current > self.leader_epoch {
@@ -118,7 +121,8 @@ impl ReplicaCore {
         if offset < self.log.log_start() {
             return Err(ResponseError::OffsetOutOfRange);
         }
-        Ok((ours.epoch < last_epoch || ours.end < offset).then_some(ours))
+        let other_epoch = ours.epoch < last_epoch && !planted(Bug::EpochLookupWithoutEpoch);
+        Ok((other_epoch || ours.end < offset).then_some(ours))
     }
     /// Offsets between the visible and the assigned end are answered with nothing rather than with an error: what
     /// lies there is on its way to the page cache.

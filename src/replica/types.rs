@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kafka_protocol::ResponseError;
 
+use crate::base::bugs::{Bug, planted};
 use crate::base::{BrokerEpoch, BrokerId, LeaderEpoch, Now, Offset, PartitionEpoch};
 use crate::log::producers::ProducerBatch;
 
@@ -58,7 +59,9 @@ impl BrokerTable {
     #[must_use]
     pub fn eligible(&self, id: BrokerId, fetched: Option<BrokerEpoch>) -> bool {
         let (Some(b), Some(fetched)) = (self.get(id), fetched) else { return false };
-        !b.fenced && !b.shutting_down && (fetched == BrokerEpoch::NONE || fetched == b.epoch)
+        let active = (!b.fenced && !b.shutting_down) || planted(Bug::FencedReplicaJoinsIsr);
+        let same_life = fetched == BrokerEpoch::NONE || fetched == b.epoch || planted(Bug::StaleBrokerEpochJoinsIsr);
+        active && same_life
     }
 }
 

@@ -57,7 +57,8 @@ pub(super) fn clients_pending(witness: &Witness, readers: &[(String, Vec<TopicPa
     for (name, tp) in all {
         let Some(reader) = witness.reader(name) else { continue };
         let end = end_of(witness, tp);
-        let at = read.get(&(reader, tp.clone())).copied().unwrap_or(Offset::ZERO);
+        // What retention took before the reader came to it cannot be read any more.
+        let at = read.get(&(reader, tp.clone())).copied().unwrap_or(Offset::ZERO).max(witness.log_start(tp));
         if at < end {
             return Some(format!("reader {name} has read {tp} up to {at}, not {end}"));
         }

@@ -7,7 +7,7 @@ use super::run::ids;
 use crate::base::{BrokerId, TopicPartition};
 use crate::broker::config::BrokerConfig;
 use crate::broker::groups::{Groups, OFFSETS_TOPIC};
-use crate::check::{Promises, TopicPromises, WriterTraits};
+use crate::check::{Promises, QuorumTimeouts, TopicPromises, WriterTraits};
 use crate::client::admin::NewTopic;
 use crate::client::config::{ConsumerConfig, ProducerConfig};
 use crate::scenario::Scenario;
@@ -85,7 +85,12 @@ pub(super) fn promises(scenario: &Scenario) -> Promises {
             unclean: entry("unclean.leader.election.enable").and_then(|value| value.parse().ok()),
         }
     };
+    let longest = |of: fn(&BrokerConfig) -> i64| each.iter().map(of).max().unwrap_or(0) as u64;
     Promises {
+        quorum: QuorumTimeouts {
+            election_ms: longest(|config| config.quorum_election_timeout_ms),
+            fetch_ms: longest(|config| config.quorum_fetch_timeout_ms),
+        },
         cluster,
         topics: scenario.topics.iter().map(|topic| (topic.name.clone(), own(topic))).collect(),
         elr: each.iter().all(|config| config.eligible_leader_replicas),

@@ -43,6 +43,8 @@ struct Told {
     /// Writes whose outcome is not known yet.
     open: BTreeMap<Value, TopicPartition>,
     triggers: Triggers,
+    /// The offset after the last record that each reader has read of each partition.
+    read_up_to: BTreeMap<(u32, TopicPartition), Offset>,
     /// The number of the current life of each client process, by its name.
     writers: BTreeMap<String, u32>,
     /// The name of every writing process, by the number of each of its lives.
@@ -84,6 +86,7 @@ impl Witness {
             history: History::default(),
             open: BTreeMap::new(),
             triggers: Triggers::default(),
+            read_up_to: BTreeMap::new(),
             writers: BTreeMap::new(),
             writer_names: BTreeMap::new(),
             readers: BTreeMap::new(),
@@ -251,14 +254,12 @@ impl Witness {
     /// The end of each partition that each reader has reached.
     #[must_use]
     pub fn read_up_to(&self) -> BTreeMap<(u32, TopicPartition), Offset> {
-        let told = self.told.lock();
-        let mut next = BTreeMap::new();
-        for entry in told.history.iter() {
-            if let Op::Read { reader, tp, offset, .. } = entry.op {
-                next.insert((reader, tp), offset.next());
-            }
-        }
-        next
+        self.told.lock().read_up_to.clone()
+    }
+    /// Below this offset records of a partition may be gone: retention has taken them.
+    #[must_use]
+    pub fn log_start(&self, tp: &TopicPartition) -> Offset {
+        self.told.lock().court.ground().partition(tp).map_or(Offset::ZERO, |p| p.log_start)
     }
     /// The partitions that each group reads.
     #[must_use]
@@ -293,7 +294,10 @@ impl Told {
             }
             Op::Acked { value, .. } | Op::Failed { value, .. } if self.open.remove(value).is_none() => return false,
             Op::Acked { .. } => come = self.triggers.acked(),
-            Op::Read { .. } => come = self.triggers.consumed(),
+            Op::Read { reader, tp, offset, .. } => {
+                self.read_up_to.insert((*reader, tp.clone()), offset.next());
+                come = self.triggers.consumed();
+            }
             Op::Member { what: MemberOp::Handled { how: Handled::Processed, .. }, .. } => {
                 come = self.triggers.processed()
             }
@@ -439,6 +443,10 @@ impl Watch for Witness {
         if matches!(error, NodeError::Lifecycle(LifecycleError::RegistrationTimeout(_))) {
             self.told.lock().unregistered.push(node);
         }
+    }
+    fn node_stands(&self, node: BrokerId, standing: bool) {
+        let at = self.now_ns();
+        self.told.lock().court.node_stands(at, node, standing);
     }
     fn disk_harmed(&self, node: BrokerId) {
         self.told.lock().court.disk_harmed(node);

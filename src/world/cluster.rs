@@ -268,6 +268,7 @@ impl Cluster {
         if self.is_running(id) {
             self.paused.lock().insert(id, true);
             self.world.freeze(self.host(id));
+            self.watcher.node_stands(id, true);
         }
     }
     /// The process stands still.
@@ -275,12 +276,14 @@ impl Cluster {
         if self.is_running(id) {
             self.paused.lock().insert(id, true);
             self.world.pause(self.host(id));
+            self.watcher.node_stands(id, true);
         }
     }
     /// A paused process goes on.
     pub fn resume(&self, id: BrokerId) {
         if self.paused.lock().remove(&id).is_some() {
             self.world.resume(self.host(id));
+            self.watcher.node_stands(id, false);
         }
     }
     /// True while the process stands still.

@@ -26,6 +26,8 @@ pub trait Watch: Observer {
     fn node_down(&self, node: BrokerId, storage_fault: bool);
     /// A node's process ended by itself, with this error; [`Watch::node_down`] follows.
     fn node_failed(&self, node: BrokerId, error: &NodeError);
+    /// A node's process stands still, or goes on.
+    fn node_stands(&self, node: BrokerId, standing: bool);
     /// The disk of a node that may well run has lost or spoiled what was on it.
     fn disk_harmed(&self, node: BrokerId);
     /// A client's process died: it will never hear what became of what it had under way.

@@ -184,3 +184,16 @@ fn administrators_do_what_a_scenario_tells_them() {
         at(&verdict, &format!("done: {what}"));
     }
 }
+
+#[test]
+fn a_broker_whose_disk_fails_before_it_has_registered_ends() {
+    let verdict = run(&json!([
+        {"at": "5s", "for": "1s", "power-cut": {"broker": 3}},
+        {"at": "5s", "delay-request": {"api": "BrokerRegistration", "from": {"broker": 3}, "to": "all-brokers",
+            "by": "60s", "count": 50}},
+        {"at": "15s", "disk-error": {"on": {"broker": 3}, "op": "append"}},
+        {"at": "25s", "start": {"broker": 3}}
+    ]));
+    let ended = at(&verdict, "the process of broker 3 ends");
+    assert!((15_000..=17_000).contains(&ended), "{ended}");
+}

@@ -42,6 +42,7 @@ impl Observer for Notes {
 impl Watch for Notes {
     fn node_down(&self, _node: BrokerId, _storage_fault: bool) {}
     fn node_failed(&self, _node: BrokerId, _error: &NodeError) {}
+    fn node_stands(&self, _: BrokerId, _: bool) {}
     fn disk_harmed(&self, _node: BrokerId) {}
     fn client_down(&self, _name: &str) {}
     fn record(&self, _op: Op) {}

@@ -5,6 +5,7 @@ mod administration;
 mod bugs_are_found;
 mod campaign;
 mod coordinators;
+mod coverage;
 mod determinism;
 mod faults;
 mod golden;

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::api::{PartitionView, Role};
 use super::fetchers::FollowedPartition;
 use super::shared::Shared;
+use crate::base::marks::{Mark, mark};
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::broker::probe::{BatchMark, Event};
 use crate::io::{task, time};
@@ -165,6 +166,7 @@ impl Partition {
             let Some(plan) = retention::plan(&segments, &config, start, high_watermark, ctx.now.wall_ms) else {
                 return;
             };
+            mark(Mark::RetentionMovedStart);
             tracing::info!(partition = %self.tp, from = %start, to = %plan.start, "retention moves the log start");
             if plan.roll {
                 self.submit(open, ctx, Op::Roll);
@@ -428,6 +430,7 @@ impl Partition {
                 let _ = open.closed.take().map(|closed| closed.send(()));
             }
             Completion::Failed { error } => {
+                mark(Mark::LogFailed);
                 open.core.fail(&mut open.out);
                 (open.closed, open.cleaner) = (None, None);
                 self.shared.fail(error);

@@ -299,7 +299,9 @@ impl Quorum {
         loop {
             let deadline = {
                 let mut shell = self.shell.lock();
-                shell.armed = shell.core.next_deadline().unwrap_or(u64::MAX);
+                // A core that is fed no more would name the same deadline for ever.
+                let deadline = shell.core.next_deadline().filter(|_| shell.failure.borrow().is_none());
+                shell.armed = deadline.unwrap_or(u64::MAX);
                 shell.armed
             };
             sleep.reset(deadline);

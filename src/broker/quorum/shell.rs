@@ -54,7 +54,7 @@ pub(super) struct Shell {
     next_token: u64,
     leadership: watch::Sender<Leadership>,
     news: watch::Sender<u64>,
-    failure: watch::Sender<Failure>,
+    pub(super) failure: watch::Sender<Failure>,
     /// What the probe was told last.
     told_visible: Offset,
     told_durable: Offset,
@@ -118,6 +118,12 @@ impl Shell {
         let token = Token(self.next_token);
         self.next_token += 1;
         self.waiting.insert(token, answer);
+        if let Request::Fetch { replica: voter, epoch, .. } | Request::FetchSnapshot { replica: voter, epoch, .. } =
+            request
+            && self.leading.is_some_and(|(led, _)| led == epoch)
+        {
+            self.probe.tell(Event::RaftFetched { voter, epoch });
+        }
         self.feed(now, Input::Request { token, request });
         receiver
     }

@@ -3,7 +3,7 @@
 mod contract;
 
 use super::verdict::Audit;
-use super::{Court, Promises, TopicPromises};
+use super::{Court, Promises, QuorumTimeouts, TopicPromises};
 use crate::base::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, TopicPartition};
 use crate::broker::probe::{BatchMark, Event, PartitionFacts, RaftRole, SnapshotId};
 use crate::world::history::{Op, Promise, Value};
@@ -29,7 +29,8 @@ impl Story {
     fn new() -> Self {
         let voters = vec![BrokerId(1), BrokerId(2), BrokerId(3)];
         let cluster = TopicPromises { min_isr: Some(2), unclean: None };
-        Self::promised(Promises { cluster, elr: true, voters, ..Promises::default() })
+        let quorum = QuorumTimeouts { election_ms: 1_000, fetch_ms: 2_000 };
+        Self::promised(Promises { cluster, elr: true, voters, quorum, ..Promises::default() })
     }
     fn promised(promises: Promises) -> Self {
         Self { court: Court::new(promises) }
@@ -462,4 +463,104 @@ fn meta_prefix_names_metadata_that_differs_at_one_offset() {
     s.tell(1, Event::MetadataDigest { next: Offset(6), digest: 7 });
     s.tell(2, Event::MetadataDigest { next: Offset(6), digest: 7 });
     s.tell(3, Event::MetadataDigest { next: Offset(6), digest: 8 }).violates("META-PREFIX");
+}
+
+/// What a voter says of itself at a moment, in seconds.
+fn quorum_role(s: &mut Story, at_s: u64, node: i32, role: RaftRole, epoch: i32, leader: Option<i32>) {
+    let event = Event::RaftRole { epoch: LeaderEpoch(epoch), role, leader: leader.map(BrokerId) };
+    s.court.observe(at_s * 1_000_000_000, BrokerId(node), &event);
+}
+/// Voter 1 leads in epoch 1 and the others follow.
+fn quorum_of_three() -> Story {
+    let mut s = Story::new();
+    quorum_role(&mut s, 1, 1, RaftRole::Leader, 1, Some(1));
+    quorum_role(&mut s, 1, 2, RaftRole::Follower, 1, Some(1));
+    quorum_role(&mut s, 1, 3, RaftRole::Follower, 1, Some(1));
+    s
+}
+
+#[test]
+fn nobody_campaigns_against_a_leader_whom_the_others_follow() {
+    let mut s = quorum_of_three();
+    quorum_role(&mut s, 20, 3, RaftRole::Candidate, 2, None);
+    s.violates("RAFT-STABLE");
+}
+
+#[test]
+fn whoever_lost_its_leader_may_have_promised_its_vote() {
+    let mut s = quorum_of_three();
+    quorum_role(&mut s, 19, 2, RaftRole::Prospective, 1, Some(1));
+    quorum_role(&mut s, 20, 2, RaftRole::Follower, 1, Some(1));
+    quorum_role(&mut s, 21, 3, RaftRole::Candidate, 2, None);
+    s.accepts();
+    // A dead leader is no reason to be content.
+    let mut s = quorum_of_three();
+    s.court.node_down(BrokerId(1), false);
+    quorum_role(&mut s, 20, 3, RaftRole::Candidate, 2, None);
+    s.accepts();
+    // Neither is one that stands still, and a candidate that stood still holds old promises.
+    for node in [1, 3] {
+        let mut s = quorum_of_three();
+        s.court.node_stands(19_000_000_000, BrokerId(node), true);
+        s.court.node_stands(20_000_000_000, BrokerId(node), false);
+        quorum_role(&mut s, 20, 3, RaftRole::Candidate, 2, None);
+        s.accepts();
+    }
+}
+
+#[test]
+fn a_leader_that_no_majority_fetches_from_has_to_resign() {
+    let fetched = |s: &mut Story, at_s: u64, voter: i32| {
+        let event = Event::RaftFetched { voter: BrokerId(voter), epoch: LeaderEpoch(1) };
+        s.court.observe(at_s * 1_000_000_000, BrokerId(1), &event);
+    };
+    let mut s = quorum_of_three();
+    fetched(&mut s, 20, 2);
+    s.court.quiet_point(27_000_000_000);
+    s.accepts();
+    // One that stood still is judged from when it went on.
+    s.court.node_stands(27_000_000_000, BrokerId(1), true);
+    s.court.quiet_point(90_000_000_000);
+    s.court.node_stands(90_000_000_000, BrokerId(1), false);
+    s.court.quiet_point(97_000_000_000);
+    s.accepts();
+    let mut resigned = quorum_of_three();
+    quorum_role(&mut resigned, 5, 1, RaftRole::Resigned, 1, None);
+    resigned.court.quiet_point(90_000_000_000);
+    resigned.accepts();
+    s.court.quiet_point(98_000_000_000);
+    assert_eq!(s.names(), ["RAFT-STABLE"]);
+}
+
+#[test]
+fn what_retention_has_taken_from_the_leader_is_not_compared() {
+    let leave = |start: i64| {
+        let mut s = Story::healthy();
+        // Broker 3 returns with what an earlier leader never committed in the place of the last batch.
+        s.load(3, &[mark(0, 1, 100), mark(1, 0, 666)]);
+        s.tell(1, Event::LogStart { tp: tp(), start: Offset(start) });
+        let (epoch, high_watermark, log_end) = (LeaderEpoch(1), Offset(2), Offset(2));
+        s.tell(3, Event::HighWatermark { tp: tp(), epoch, leading: false, high_watermark, log_end });
+        s
+    };
+    leave(1).violates("LM");
+    let mut gone = leave(2);
+    gone.tell(3, Event::LogStart { tp: tp(), start: Offset(2) });
+    gone.accepts();
+}
+
+#[test]
+fn a_log_that_begins_anew_takes_its_high_watermark_along() {
+    let begun_anew = |told: bool| {
+        let mut s = Story::healthy();
+        s.load(3, &[mark(0, 1, 100)]);
+        if told {
+            let (epoch, high_watermark, log_end) = (LeaderEpoch(1), Offset(2), Offset(2));
+            s.tell(3, Event::HighWatermark { tp: tp(), epoch, leading: false, high_watermark, log_end });
+        }
+        s.tell(3, Event::LogTruncated { tp: tp(), to: Offset(2), start: Offset(2) });
+        s
+    };
+    begun_anew(true).accepts();
+    begun_anew(false).violates("HW");
 }

@@ -9,9 +9,10 @@ use kafka_protocol::messages::alter_partition_response::{PartitionData as Partit
 use kafka_protocol::messages::{AlterPartitionRequest, AlterPartitionResponse, BrokerId as WireBrokerId};
 
 use super::turn::Turn;
+use crate::base::bugs::{Bug, planted};
 use crate::base::marks::{Mark, mark};
 use crate::base::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionEpoch, TopicId};
-use crate::controller::image::{Partition, RecoveryState};
+use crate::controller::image::{Broker, Partition, RecoveryState};
 
 /// A proposed member of the ISR; epoch -1 skips the check of the epoch.
 struct Member {
@@ -124,6 +125,8 @@ fn validate(
 /// True if the member is registered with that epoch, unfenced and not shutting down: a fetch from before its reboot
 /// says nothing about what it holds now (KIP-903).
 fn eligible(turn: &Turn<'_>, member: &Member) -> bool {
-    let same_life = |epoch| member.epoch == BrokerEpoch::NONE || member.epoch == epoch;
-    turn.image().broker(member.id).is_some_and(|b| b.is_active() && same_life(b.epoch))
+    let same_life =
+        |epoch| member.epoch == BrokerEpoch::NONE || member.epoch == epoch || planted(Bug::StaleBrokerEpochJoinsIsr);
+    let active = |b: &Broker| b.is_active() || planted(Bug::FencedReplicaJoinsIsr);
+    turn.image().broker(member.id).is_some_and(|b| active(b) && same_life(b.epoch))
 }

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::reassignment;
+use crate::base::bugs::{Bug, planted};
 use crate::base::marks::{Mark, mark};
 use crate::base::{BrokerId, TopicId};
 use crate::controller::image::{Partition, RecoveryState};
@@ -68,6 +69,9 @@ impl Change<'_> {
         let old = self.partition;
         let mut record = PartitionChangeRecord { topic_id, partition_id, ..Default::default() };
         self.complete_reassignment();
+        if self.isr.is_empty() && planted(Bug::LastReplicaStanding) {
+            self.isr.clone_from(&old.isr);
+        }
         let mut elr = self.eligible();
         let elected = self.elect(&elr, may_lead);
         let (Elected::Clean(leader) | Elected::Eligible(leader) | Elected::Unclean(leader)) = elected;
@@ -164,7 +168,8 @@ impl Change<'_> {
             }
         }
         let any = || self.replicas.iter().copied().find(|id| may_lead(*id));
-        match (self.election == Election::Unclean).then(any).flatten() {
+        let unclean = self.election == Election::Unclean || planted(Bug::UncleanByMistake);
+        match unclean.then(any).flatten() {
             Some(leader) => Elected::Unclean(leader),
             None => Elected::Clean(BrokerId::NONE),
         }

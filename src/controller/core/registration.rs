@@ -32,8 +32,8 @@ pub(super) fn register(
             record.broker_epoch = BrokerEpoch(turn.next_offset().0);
             let last_epoch = turn.image().broker(id).map(|b| b.epoch);
             let clean = last_epoch == Some(BrokerEpoch(request.previous_broker_epoch));
-            if last_epoch.is_some() && !clean {
-                mark(Mark::UncleanShutdown);
+            if last_epoch.is_some() {
+                mark(if clean { Mark::CleanShutdown } else { Mark::UncleanShutdown });
             }
             turn.end_incarnation(id, clean);
         }

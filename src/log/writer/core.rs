@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::op::{Completion, Op};
+use crate::base::bugs::{Bug, planted};
 use crate::log::store::LogStore;
 
 /// Appends are joined up to so many bytes.
@@ -102,6 +103,7 @@ impl Core {
                 completion.into_iter().for_each(&self.on_completion);
                 self.state.lock().place = Place::Idle(store);
             }
+            Err(_) if planted(Bug::AppendAfterIoError) => self.state.lock().place = Place::Idle(store),
             Err(e) => {
                 let failed = self.state.lock().fail(e);
                 (self.on_completion)(failed);
@@ -120,6 +122,10 @@ enum Work {
 impl State {
     fn finish(&mut self, (store, result): Done) -> Option<Completion> {
         match result {
+            Err(_) if planted(Bug::AppendAfterIoError) => {
+                self.place = Place::Idle(store);
+                None
+            }
             Ok(completion) => {
                 self.place = Place::Idle(store);
                 completion

@@ -351,3 +351,15 @@ fn truncating_to_the_high_watermark_is_caught() {
     let (_, wrong) = first_failure(Bug::TruncateToHighWatermark).expect("the planted bug shows");
     assert!(wrong.contains("acknowledged") || wrong.contains("differ"), "{wrong}");
 }
+
+#[test]
+fn an_epoch_lookup_that_forgets_the_epoch_is_caught() {
+    let (_, wrong) = first_failure(Bug::EpochLookupWithoutEpoch).expect("the planted bug shows");
+    assert!(wrong.contains("acknowledged") || wrong.contains("differ"), "{wrong}");
+}
+
+#[test]
+fn joining_the_isr_below_the_start_of_the_leadership_is_caught() {
+    let (_, wrong) = first_failure(Bug::IsrJoinBelowEpochStart).expect("the planted bug shows");
+    assert!(wrong.contains("acknowledged") || wrong.contains("differ"), "{wrong}");
+}
