@@ -5,7 +5,7 @@ KTRIAL = target/release/ktrial
 SIM = env -u RUSTFLAGS $(CARGO)
 REAL = RUSTFLAGS="" $(CARGO)
 REAL_DIR = --target-dir target/real
-SEEDS ?= 0..20
+SEEDS ?= 0..8
 # Property tests draw the same cases in every run of the gate; without this they draw new ones.
 export PROPTEST_RNG_SEED ?= 20261123
 

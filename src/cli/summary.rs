@@ -8,6 +8,11 @@ use crate::report::{Outcome, Verdict};
 
 /// How many failing seeds are listed one by one.
 const LISTED: usize = 10;
+/// With more partitions than this the outages are told by topic.
+const PARTITIONS: usize = 4;
+
+/// Lengths in milliseconds: whole outages and the three phases.
+type Lengths = [Vec<u64>; 4];
 
 /// The sum of one scenario's verdicts.
 #[derive(Default)]
@@ -18,8 +23,8 @@ pub(super) struct Summary {
     lost: u64,
     permitted: u64,
     failures: Vec<(u64, Outcome, String)>,
-    /// Lengths in milliseconds by partition: whole outages and the three phases.
-    outages: BTreeMap<String, [Vec<u64>; 4]>,
+    /// By partition.
+    outages: BTreeMap<String, Lengths>,
 }
 
 impl Summary {
@@ -56,9 +61,9 @@ impl Summary {
         };
         let passed = format!("{} of {} seeds passed", self.passed, self.runs);
         let _ = writeln!(out, "{scenario}  {passed}   {acked} acked, {lost} lost{permitted}");
-        for (partition, lengths) in &self.outages {
-            let _ = writeln!(out, "  {partition}: {} outages, min / median / max", lengths[0].len());
-            for (name, lengths) in ["outage", "undetected", "election", "clients"].iter().zip(lengths) {
+        for (place, lengths) in self.outages_by_place() {
+            let _ = writeln!(out, "  {place}: {} outages, min / median / max", lengths[0].len());
+            for (name, lengths) in ["outage", "undetected", "election", "clients"].iter().zip(&lengths) {
                 if let Some(spread) = spread(lengths) {
                     let _ = writeln!(out, "    {name:<11} {spread}");
                 }
@@ -72,6 +77,21 @@ impl Summary {
             let _ = writeln!(out, "  and {} more, like {}", self.failures.len() - LISTED, seeds.join(", "));
         }
         out
+    }
+
+    /// The outages of each partition, or of each topic if there are too many.
+    fn outages_by_place(&self) -> Vec<(String, Lengths)> {
+        if self.outages.len() <= PARTITIONS {
+            return self.outages.clone().into_iter().collect();
+        }
+        let mut topics: BTreeMap<&str, (usize, Lengths)> = BTreeMap::new();
+        for (partition, lengths) in &self.outages {
+            let topic = partition.rsplit_once('-').map_or(partition.as_str(), |(topic, _)| topic);
+            let (partitions, all) = topics.entry(topic).or_default();
+            *partitions += 1;
+            all.iter_mut().zip(lengths).for_each(|(all, one)| all.extend(one));
+        }
+        topics.into_iter().map(|(topic, (n, lengths))| (format!("{topic}, {n} partitions"), lengths)).collect()
     }
 }
 
