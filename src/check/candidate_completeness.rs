@@ -31,13 +31,15 @@ pub(super) fn check(tp: &TopicPartition, event: &Event, p: &Partition, rules: &R
                 None,
                 format!(
                     "{tp}: broker {node} may be elected (ISR {:?}, ELR {:?}, leader epoch {}) but agrees with the committed \
-                     log only below {}, not up to {} (its log ends at {})",
+                     log only below {}, not up to {} (its log is {}..{}, retention has reached {})",
                     facts.isr.iter().map(|b| b.0).collect::<Vec<_>>(),
                     facts.elr.iter().map(|b| b.0).collect::<Vec<_>>(),
                     facts.leader_epoch,
                     replica.agreed,
                     p.true_hw,
-                    replica.end()
+                    replica.start,
+                    replica.end(),
+                    p.log_start
                 ),
             );
         }

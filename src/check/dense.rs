@@ -42,7 +42,8 @@ impl Dense {
                 );
             }
         }
-        if expected < audit.end && !audit.records.is_empty() {
+        // Retention goes on while the audit reads: what it was about to read may be gone.
+        if expected < audit.end && !audit.records.is_empty() && !ground.is_gone(&audit.tp, expected..audit.end) {
             out.report(
                 "DENSE",
                 None,

@@ -128,7 +128,7 @@ impl Partition {
         self.log_start = self.log_start.max(replica.start);
         // What a cleaner has rewritten was not lost because other batches stand there.
         replica.lost.retain(|mark| mark.next > self.compacted);
-        replica.advance_agreement(&self.committed, self.compacted);
+        replica.advance_agreement(&self.committed, self.compacted.max(self.log_start));
         if let Event::HighWatermark { leading: true, epoch, high_watermark, .. } = event {
             self.expose(node, *epoch, *high_watermark);
         }
@@ -153,7 +153,7 @@ impl Partition {
     }
     fn advance_all(&mut self) {
         for replica in self.replicas.values_mut() {
-            replica.advance_agreement(&self.committed, self.compacted);
+            replica.advance_agreement(&self.committed, self.compacted.max(self.log_start));
         }
     }
     /// The controller's word. Names the election that gave up what was committed, if it was one.

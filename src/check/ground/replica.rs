@@ -52,10 +52,11 @@ impl Replica {
     pub fn holds(&self, mark: &BatchMark) -> bool {
         batch_over(&self.batches, mark.base) == Some(mark)
     }
-    /// Moves the known agreement with the committed log forward as far as it goes. Below `compacted` each replica cleans at
-    /// its own time, and only the latest record of a key is promised.
-    pub(super) fn advance_agreement(&mut self, committed: &[BatchMark], compacted: Offset) {
-        self.agreed = self.agreed.max(self.start).max(compacted.min(self.end()));
+    /// Moves the known agreement with the committed log forward as far as it goes. Below `excused` nothing is compared: there each
+    /// replica cleans at its own time, or retention has taken what was promised, and a follower may hold other batches until it
+    /// takes over the log start (`LeaderEpochFileCache.endOffsetFor`).
+    pub(super) fn advance_agreement(&mut self, committed: &[BatchMark], excused: Offset) {
+        self.agreed = self.agreed.max(self.start).max(excused.min(self.end()));
         // A log start may cut through a batch: what is left of it counts with the whole batch.
         while let (Some(theirs), Some(ours)) =
             (batch_over(committed, self.agreed), batch_over(&self.batches, self.agreed))

@@ -294,6 +294,38 @@ fn poll_names_skips_and_steps_back_but_not_a_new_position() {
     s.client(sent(0)).client(sent(1)).client(sent(2)).client(read(0, 0, 0)).client(read(0, 2, 2)).violates("POLL");
 }
 
+/// Broker 2 led alone and holds another batch at offset 1 than was committed there later; the leader's retention has reached
+/// `start`, and 2 is taken into the ISR.
+fn overtaken_by_retention(start: i64) -> Story {
+    let mut s = Story::new();
+    for (node, crc) in [(1, 101), (2, 999)] {
+        s.load(node, &[]).append(node, mark(0, 1, 100)).append(node, mark(1, 2, crc));
+    }
+    s.elect(10, 1, 2, &[1]).lead(1, 2, 0).expose(1, 2, 2);
+    s.tell(1, Event::LogStart { tp: tp(), start: Offset(start) });
+    s.tell(2, Event::FollowerStarted { tp: tp(), epoch: LeaderEpoch(2), leader: BrokerId(1) });
+    s.elect(11, 1, 2, &[1, 2]);
+    s
+}
+
+#[test]
+fn lcc_asks_for_nothing_that_retention_has_taken_and_for_all_above() {
+    overtaken_by_retention(2).accepts();
+    overtaken_by_retention(1).violates("LCC");
+}
+
+#[test]
+fn dense_asks_for_nothing_that_retention_takes_during_the_audit() {
+    let audited = |start: i64| {
+        let mut s = Story::healthy();
+        s.tell(1, Event::LogStart { tp: tp(), start: Offset(start) });
+        s.client(sent(0)).audit(&[(0, Some(value(0)))], 2);
+        s
+    };
+    audited(2).accepts();
+    audited(0).violates("DENSE");
+}
+
 #[test]
 fn dense_names_a_value_at_two_offsets() {
     let mut s = Story::healthy();
