@@ -7,6 +7,9 @@ use crate::scenario::units::Bytes;
 
 /// Bytes that a value has.
 const VALUES: [u64; 8] = [16, 100, 100, 200, 200, 500, 1_000, 2_000];
+/// Bytes of values that the disks of a topic's replicas take in each second, at most: a process that plays a seed must stay
+/// small, and what a broker can do wrong does not take large values at a high rate.
+const BYTES_PER_S: u64 = 150_000;
 
 /// The clients of all topics.
 pub(super) fn clients(stream: &mut Stream, topics: &[Topic]) -> Vec<Client> {
@@ -42,7 +45,8 @@ fn producer(stream: &mut Stream, topic: &Topic, count: u32, rate: u32) -> Produc
     if stream.chance(1, 2) {
         set("metadata.max.age.ms", stream.between(1_000, 30_000));
     }
-    let value_size = Bytes(*stream.pick(&VALUES));
+    let copies = u64::from(count) * u64::from(rate) * u64::from(topic.replication_factor);
+    let value_size = Bytes((*stream.pick(&VALUES)).min(BYTES_PER_S / copies.max(1)).max(VALUES[0]));
     let (strategy, keys, hot_key) = (Strategy::default(), defaults::keys(), 0);
     let (topic, records) = (topic.name.clone(), None);
     Producer { topic, count, rate, records, strategy, keys, hot_key, acks: Acks::All, value_size, config }

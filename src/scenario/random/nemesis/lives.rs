@@ -183,7 +183,8 @@ impl Nemesis<'_> {
         }
     }
     /// One replica is cut off, the others are stopped or crash one after another, and only then it hears again: it lacks
-    /// what they have acknowledged.
+    /// what they have acknowledged. Slow links may keep it from catching up before its first fetch has had consequences, with a
+    /// leader who has only the high watermark of its last checkpoint.
     pub(super) fn left_behind(&mut self, at: u64) {
         let Some(replicas) = self.free_replicas(at) else { return };
         let (behind, others) = (replicas[0], &replicas[1..]);
@@ -199,6 +200,14 @@ impl Nemesis<'_> {
             down_at += self.stream.between(100, 2_000);
         }
         self.add(at, down_at - at, Action::Isolate(Target::Broker(behind)));
+        if self.stream.chance(1, 2) {
+            let (latency, jitter, bandwidth) = (Some(Millis(self.stream.between(50, 600))), None, None);
+            for other in others {
+                let (from, to) = (Target::Broker(behind), Target::Broker(*other));
+                let slow = SlowLink { from, to, one_way: false, latency, jitter, bandwidth };
+                self.add(down_at, self.session_ms + 12_000, Action::SlowLink(slow));
+            }
+        }
     }
     /// A replica loses power again just when it has caught up, and comes back before the news of its catching up, which
     /// was long on its way.
