@@ -43,6 +43,12 @@ zoo! {
     /// The answer to an epoch lookup carries an offset and no epoch: a follower whose last epoch the leader never had
     /// cuts at an offset that means nothing to its own log, and keeps records that the leader does not have.
     EpochLookupWithoutEpoch = "epoch-lookup-without-epoch", "KIP-279, KAFKA-6361";
+    /// A new leader records where its epoch begins at its first append and not when it is elected: of elections without a
+    /// write between them nobody knows afterwards, and what a follower has of the old epoch is taken for the new one's.
+    EpochStartNotRecorded = "epoch-start-not-recorded", "KAFKA-7415";
+    /// Fetches and epoch lookups are answered whatever leadership the asker believes in: a leader that was deposed while
+    /// it stood still serves followers of its successor, and a leader serves those who still follow its predecessor.
+    UnfencedFetch = "unfenced-fetch", "KIP-320";
     /// A leader takes a replica into the ISR that has reached the high watermark, though not the start of the
     /// leadership: a new leader's high watermark may lag behind what its predecessor has acknowledged.
     IsrJoinBelowEpochStart = "isr-join-below-epoch-start", "KAFKA-7128";
@@ -64,8 +70,23 @@ zoo! {
     RetentionPastHighWatermark = "retention-past-high-watermark", "KAFKA-5634";
     /// A log goes on appending after a write that failed: what came before is missing from the middle.
     AppendAfterIoError = "append-after-io-error", "KAFKA-10778";
+    /// The mark of a clean shutdown is removed only when all logs are loaded: a crash in between leaves it behind, and the
+    /// next start takes logs for clean that were never closed, torn ends and all.
+    CleanMarkerSurvives = "clean-marker-survives", "KAFKA-10471";
     /// A retry of one of a producer's last five batches, whose answer was lost, is not recognised: it is appended again.
     NoDedupWindow = "no-dedup-window", "KIP-360, Redpanda 3039";
+    /// After its epoch was bumped, a producer numbers the batches that were under way anew in arbitrary order, and sends
+    /// them in that order.
+    SequenceReassignedOutOfOrder = "sequence-reassigned-out-of-order", "KAFKA-8483";
+    /// Whoever commits an offset need not be a member of the present generation: a consumer that stood still past its
+    /// session overwrites what the new owner of its partitions has committed.
+    ZombieCommit = "zombie-commit", "KIP-447";
+    /// Old offsets are cleared away while a coordinator still reads them from the log: the last commit of a partition goes
+    /// with an older one that had expired.
+    ExpiryDuringLoad = "expiry-during-load", "KAFKA-2163";
+    /// The sticky assignor believes every claim: a member that has missed a rebalance and comes back keeps what was given
+    /// to another meanwhile, and both own it.
+    StaleOwnedPartitions = "stale-owned-partitions", "KAFKA-12984";
     /// A vote is answered before the quorum-state file is durable: after a power cut the voter votes again.
     VolatileVote = "volatile-vote", "KAFKA-14077";
     /// A voter fetches onward before its entries are durable: a fetch is an acknowledgement.

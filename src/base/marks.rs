@@ -14,7 +14,7 @@ macro_rules! marks {
             /// Every mark, in the order of the rooms that they stand in.
             pub const ALL: &'static [Mark] = &[$(Mark::$variant,)*];
             /// States that fewer than one default seed in a hundred may reach; all others must be reached.
-            pub const RARE: &'static [Mark] = &[Mark::LogCompacted, Mark::IneligibleReplica];
+            pub const RARE: &'static [Mark] = &[Mark::IneligibleReplica];
             /// The name in a campaign's report.
             #[must_use]
             pub fn name(self) -> &'static str {
@@ -71,6 +71,28 @@ marks! {
     SnapshotWritten = "snapshot-written";
     /// A quorum member that lagged behind its leader's log start began anew from a snapshot.
     SnapshotLoaded = "snapshot-loaded";
+    /// A rebalance began in a group without members.
+    RebalanceOfEmpty = "rebalance-in-empty";
+    /// A member joined while its group was preparing a rebalance already.
+    JoinWhilePreparing = "join-in-preparing-rebalance";
+    /// A rebalance began while the assignment of the one before it was still awaited.
+    RebalanceOfCompleting = "rebalance-in-completing-rebalance";
+    /// A rebalance began in a stable group.
+    RebalanceOfStable = "rebalance-in-stable";
+    /// A member was expelled because its session ran out.
+    MemberExpelled = "member-expelled";
+    /// A static member came back and took its own old place.
+    StaticReplaced = "static-member-replaced";
+    /// Somebody spoke for a static member that another process has replaced.
+    InstanceFenced = "static-member-fenced";
+    /// A member spoke in another generation than its group's.
+    GenerationFenced = "member-fenced-by-generation";
+    /// A commit was refused.
+    CommitRefused = "commit-refused";
+    /// A coordinator took over a group that it read from the log.
+    GroupLoaded = "coordinator-loaded-a-group";
+    /// A leader left partitions without owner until those who own them have given them up (KIP-429).
+    CooperativeRevocation = "cooperative-revocation";
     /// A producer sent a batch again: it was refused, or its answer was lost.
     BatchSentAgain = "batch-sent-again";
 }

@@ -203,6 +203,8 @@ config! {
     offsets_topic_num_partitions: i64 = 50, "offsets.topic.num.partitions", 1 ..= MAX;
     /// Replicas of each of them.
     offsets_topic_replication_factor: i64 = 3, "offsets.topic.replication.factor", 1 ..= 32_767;
+    /// Bytes after which a segment of it is rolled, and can be compacted later.
+    offsets_topic_segment_bytes: i64 = 104_857_600, "offsets.topic.segment.bytes", 1 ..= MAX;
     /// How long the offsets of a group without members are kept, in minutes.
     offsets_retention_minutes: i64 = 10_080, "offsets.retention.minutes", 1 ..= MAX;
     /// How often the coordinator looks for offsets whose time is over, in ms.

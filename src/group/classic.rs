@@ -91,6 +91,8 @@ pub(super) struct Group {
     /// When these are thrown out, in monotonic ns.
     pub sync_deadline: u64,
     pub offsets: BTreeMap<TopicPartition, CommittedOffset>,
+    /// Swept away while the log was still being read: empty unless that bug is planted.
+    pub swept: BTreeSet<TopicPartition>,
 }
 
 impl Group {
@@ -110,6 +112,7 @@ impl Group {
             unsynced: BTreeSet::new(),
             sync_deadline: u64::MAX,
             offsets: BTreeMap::new(),
+            swept: BTreeSet::new(),
         }
     }
     pub fn is(&self, state: State) -> bool {

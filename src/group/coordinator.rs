@@ -304,6 +304,9 @@ impl Coordinator {
     pub(super) fn remove_group(&mut self, id: &str) {
         self.groups.remove(id);
     }
+    pub(super) fn offsets_retention_ms(&self) -> i64 {
+        self.cfg.offsets_retention_ms
+    }
     pub(super) fn groups(&self) -> impl Iterator<Item = &Group> {
         self.groups.values()
     }

@@ -11,6 +11,7 @@ use super::member::Member;
 use super::turn::{Then, Turn};
 use super::types::{Caller, Reply, Ticket, text, wire};
 use crate::base::Now;
+use crate::base::marks::{Mark, mark};
 
 /// From this version on, a dynamic member is first given an id and joins with it (KIP-394).
 const MEMBER_ID_REQUIRED: i16 = 4;
@@ -144,6 +145,7 @@ impl Group {
         self.leader.get_or_insert_with(|| id.clone());
         self.members.insert(id, member);
         if let Some(phase) = &mut self.joining {
+            mark(Mark::JoinWhilePreparing);
             phase.late_comer = true;
         }
         self.maybe_prepare_rebalance(turn);
@@ -167,6 +169,11 @@ impl Group {
         }
     }
     fn prepare_rebalance(&mut self, turn: &mut Turn) {
+        mark(match self.state {
+            State::Empty => Mark::RebalanceOfEmpty,
+            State::CompletingRebalance => Mark::RebalanceOfCompleting,
+            _ => Mark::RebalanceOfStable,
+        });
         if self.is(State::CompletingRebalance) {
             self.fail_syncs(turn, ResponseError::RebalanceInProgress);
         }

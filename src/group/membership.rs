@@ -12,6 +12,7 @@ use super::join;
 use super::turn::Turn;
 use super::types::text;
 use crate::base::Now;
+use crate::base::marks::{Mark, mark};
 
 impl Group {
     /// True if `id` is a member, and under `instance` the present one.
@@ -19,10 +20,19 @@ impl Group {
         if let Some(instance) = instance {
             let known = self.statics.get(instance).ok_or(ResponseError::UnknownMemberId)?;
             if **known != *id {
+                mark(Mark::InstanceFenced);
                 return Err(ResponseError::FencedInstanceId);
             }
         }
         self.members.get(id).map(|_| ()).ok_or(ResponseError::UnknownMemberId)
+    }
+    /// True if a member speaks in the present generation.
+    pub fn check_generation(&self, generation: i32) -> Result<(), ResponseError> {
+        if generation == self.generation {
+            return Ok(());
+        }
+        mark(Mark::GenerationFenced);
+        Err(ResponseError::IllegalGeneration)
     }
     /// A member has shown that it lives.
     pub fn heard_of(&mut self, now: Now, id: &str) {
@@ -37,9 +47,7 @@ impl Group {
         }
         let id = request.member_id.as_str();
         self.check_member(id, request.group_instance_id.as_deref())?;
-        if request.generation_id != self.generation {
-            return Err(ResponseError::IllegalGeneration);
-        }
+        self.check_generation(request.generation_id)?;
         self.heard_of(now, id);
         if self.is(State::PreparingRebalance) { Err(ResponseError::RebalanceInProgress) } else { Ok(()) }
     }
@@ -109,6 +117,7 @@ impl Group {
         let expired: Vec<_> = self.members.values().filter(|m| m.expires() <= now).map(|m| m.id.clone()).collect();
         for id in expired {
             tracing::debug!(group = %self.id, member = %id, "session over");
+            mark(Mark::MemberExpelled);
             self.remove_member(turn, &id);
         }
         if self.sync_deadline <= now {

@@ -11,6 +11,8 @@ use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, Offset
 use super::classic::{CommittedOffset, Group, State};
 use super::turn::{Then, Turn};
 use super::types::{LogRecord, Reply, Ticket};
+use crate::base::bugs::{Bug, planted};
+use crate::base::marks::{Mark, mark};
 use crate::base::{Now, TopicPartition};
 use crate::wire::records::groups::OffsetCommitValue;
 
@@ -42,6 +44,7 @@ impl Group {
     /// A member, or somebody who assigns partitions to itself, says how far it has come.
     pub fn commit(&mut self, turn: &mut Turn, ticket: Ticket, request: &OffsetCommitRequest) {
         if let Err(error) = self.check_commit(turn.now, request) {
+            mark(Mark::CommitRefused);
             turn.reply(ticket, Reply::Commit(commit_refused(request, error)));
             return;
         }
@@ -77,12 +80,13 @@ impl Group {
             // Nobody owns anything through this group: it only stores offsets.
             return Ok(());
         }
+        if planted(Bug::ZombieCommit) {
+            return Ok(());
+        }
         let id = request.member_id.as_str();
         // A member's word counts only in its own generation.
         self.check_member(id, request.group_instance_id.as_deref())?;
-        if generation != self.generation {
-            return Err(ResponseError::IllegalGeneration);
-        }
+        self.check_generation(generation)?;
         match self.state {
             State::Stable | State::PreparingRebalance => {
                 self.heard_of(now, id);

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use super::classic::{CommittedOffset, Group, State};
 use super::coordinator::Coordinator;
 use super::member::Member;
+use crate::base::bugs::{Bug, planted};
+use crate::base::marks::{Mark, mark};
 use crate::base::{Now, TopicPartition};
 use crate::wire::records::RecordError;
 use crate::wire::records::groups::{GroupKey, GroupMetadataValue, MemberMetadata, OffsetCommitValue};
@@ -21,6 +23,9 @@ impl Coordinator {
             (GroupKey::OffsetCommit { group, topic, partition }, Some(value)) => {
                 let value = OffsetCommitValue::decode(value)?;
                 let tp = TopicPartition::new(topic, partition);
+                if planted(Bug::ExpiryDuringLoad) {
+                    self.expire_while_loading(now);
+                }
                 self.group_or_new(now, &group).offsets.insert(tp, CommittedOffset { value });
             }
             (GroupKey::OffsetCommit { group, topic, partition }, None) => {
@@ -43,11 +48,25 @@ impl Coordinator {
         }
         Ok(())
     }
+    /// What a sweep makes of groups that are half read: an offset looks expired by the commit that was read so far, and
+    /// its tombstone will stand behind the later one.
+    fn expire_while_loading(&mut self, now: Now) {
+        let retention = self.offsets_retention_ms();
+        for group in self.groups_mut() {
+            let over = |o: &CommittedOffset| now.wall_ms.saturating_sub(o.value.commit_timestamp) >= retention;
+            let gone: Vec<_> = group.offsets.iter().filter(|(_, o)| over(o)).map(|(tp, _)| tp.clone()).collect();
+            group.swept.extend(gone);
+        }
+    }
     /// The log has been read to its end: every member has a whole session to be heard of.
     pub fn loaded(&mut self, now: Now) {
         let gone: Vec<_> = self.groups().filter(|g| g.is_forgotten()).map(|g| g.id.clone()).collect();
         gone.iter().for_each(|id| self.remove_group(id));
         for group in self.groups_mut() {
+            mark(Mark::GroupLoaded);
+            for tp in std::mem::take(&mut group.swept) {
+                group.offsets.remove(&tp);
+            }
             let ids: Vec<_> = group.members.keys().cloned().collect();
             ids.iter().for_each(|id| group.heard_of(now, id));
             group.check();

@@ -10,6 +10,7 @@ use super::join;
 use super::member::Member;
 use super::turn::{Then, Turn};
 use super::types::{Caller, Ticket};
+use crate::base::marks::{Mark, mark};
 
 impl Group {
     /// The member `old` is back under the same `group.instance.id` and a new member id. Whoever still speaks for the old one is
@@ -23,6 +24,7 @@ impl Group {
         old: &Arc<str>,
         id: Arc<str>,
     ) {
+        mark(Mark::StaticReplaced);
         let mut previous = self.members.remove(old).expect("a static member is a member");
         if let Some(waiting) = previous.awaiting_join.take() {
             turn.reply(waiting, join::refused(old, ResponseError::FencedInstanceId));

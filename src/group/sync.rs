@@ -45,9 +45,7 @@ impl Group {
             return Err(ResponseError::CoordinatorNotAvailable);
         }
         self.check_member(id, request.group_instance_id.as_deref())?;
-        if request.generation_id != self.generation {
-            return Err(ResponseError::IllegalGeneration);
-        }
+        self.check_generation(request.generation_id)?;
         let differs = |theirs: &Option<kafka_protocol::protocol::StrBytes>, ours: &Option<Arc<str>>| {
             theirs.as_ref().is_some_and(|t| ours.as_deref() != Some(t.as_str()))
         };

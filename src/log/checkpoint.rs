@@ -65,12 +65,12 @@ pub async fn write_clean_shutdown(disk: &Disk, log_dir: &str, epoch: BrokerEpoch
     write_atomically(disk, log_dir, CLEAN_SHUTDOWN, text.as_bytes()).await
 }
 
-/// Takes the mark away, durably, and returns the broker epoch in it: none if the shutdown was not clean. A mark
-/// that cannot be read counts as clean with no epoch, as in Kafka. Logs may change only after this.
+/// The broker epoch in the mark, which stays where it is: none if there is no mark. One that cannot be read counts as
+/// clean with no epoch, as in Kafka.
 ///
 /// # Errors
 /// Those of the disk.
-pub async fn take_clean_shutdown(disk: &Disk, log_dir: &str) -> io::Result<Option<BrokerEpoch>> {
+pub async fn read_clean_shutdown(disk: &Disk, log_dir: &str) -> io::Result<Option<BrokerEpoch>> {
     let text = match read_text(disk, log_dir, CLEAN_SHUTDOWN).await {
         Ok(None) => return Ok(None),
         Ok(Some(text)) => text,
@@ -78,7 +78,18 @@ pub async fn take_clean_shutdown(disk: &Disk, log_dir: &str) -> io::Result<Optio
         Err(e) => return Err(e),
     };
     let parsed: Option<CleanShutdown> = serde_json::from_str(&text).ok();
-    disk.remove(&format!("{log_dir}/{CLEAN_SHUTDOWN}")).await?;
-    disk.sync_dir(log_dir).await?;
     Ok(Some(parsed.map_or(BrokerEpoch::NONE, |m| BrokerEpoch(m.broker_epoch))))
+}
+
+/// Takes the mark away, durably, and returns what [`read_clean_shutdown`] does. Logs may change only after this.
+///
+/// # Errors
+/// Those of the disk.
+pub async fn take_clean_shutdown(disk: &Disk, log_dir: &str) -> io::Result<Option<BrokerEpoch>> {
+    let epoch = read_clean_shutdown(disk, log_dir).await?;
+    if epoch.is_some() {
+        disk.remove(&format!("{log_dir}/{CLEAN_SHUTDOWN}")).await?;
+        disk.sync_dir(log_dir).await?;
+    }
+    Ok(epoch)
 }

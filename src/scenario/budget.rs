@@ -13,8 +13,10 @@
 
 use std::collections::BTreeMap;
 
-use super::model::Scenario;
+use super::model::{Action, Role, Scenario, SetConfig};
 use crate::base::{BrokerId, TopicPartition};
+use crate::broker::config::BrokerConfig;
+use crate::broker::groups::OFFSETS_TOPIC;
 
 /// How a broker ended that was not stopped in an orderly way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,20 +59,76 @@ pub fn survives(
     Ok(())
 }
 
-/// The stakes of a scenario. A topic that the controller places may have replicas anywhere.
+/// The stakes of a scenario, and of whatever administrators make of it. What the controller places may be anywhere; what
+/// moves may be where it was and where it goes; and of a minimum that changes the smallest holds.
 #[must_use]
 pub fn stakes(scenario: &Scenario) -> Vec<Stake> {
-    let min_isr = scenario.cluster.config.get("min.insync.replicas").and_then(|text| text.parse().ok()).unwrap_or(1);
     let everywhere: Vec<_> = scenario.cluster.ids().collect();
     let mut stakes = Vec::new();
     for topic in &scenario.topics {
+        let own = topic.config.get(MIN_ISR).and_then(|text| text.parse().ok());
+        let copies = own.unwrap_or_else(|| config(scenario, MIN_ISR)).min(topic.replication_factor as usize);
         for index in 0..topic.partitions as i32 {
             let tp = TopicPartition::new(topic.name.as_str(), index);
             let replicas = topic.assignment.get(index as usize).unwrap_or(&everywhere).clone();
-            stakes.push(Stake { tp, replicas, copies: min_isr.min(topic.replication_factor as usize) });
+            stakes.push(Stake { tp, replicas, copies });
         }
     }
+    stakes.extend(offsets(scenario, &everywhere));
+    for fault in &scenario.faults {
+        widen(&mut stakes, &fault.action, &everywhere);
+    }
     stakes
+}
+
+/// What groups have committed is at stake too, if there are any.
+fn offsets(scenario: &Scenario, everywhere: &[BrokerId]) -> Vec<Stake> {
+    if !scenario.clients.iter().any(|client| matches!(client.role, Role::Group(_))) {
+        return Vec::new();
+    }
+    let partitions = config(scenario, "offsets.topic.num.partitions");
+    let copies = config(scenario, MIN_ISR).min(config(scenario, "offsets.topic.replication.factor"));
+    let stake = |index| Stake { tp: TopicPartition::new(OFFSETS_TOPIC, index), replicas: everywhere.to_vec(), copies };
+    (0..i32::try_from(partitions).unwrap_or(i32::MAX)).map(stake).collect()
+}
+
+const MIN_ISR: &str = "min.insync.replicas";
+
+/// A number that all brokers are set to, or Kafka's default.
+fn config(scenario: &Scenario, key: &str) -> usize {
+    let set = scenario.cluster.config.get(key).cloned();
+    let text = set.or_else(|| BrokerConfig::default().entries().into_iter().find(|(k, _)| *k == key).map(|(_, v)| v));
+    text.and_then(|text| text.trim().parse().ok()).unwrap_or(1)
+}
+
+/// Adds what an operation puts at stake. `everywhere` is where the controller may place what it is to place.
+pub fn widen(stakes: &mut Vec<Stake>, action: &Action, everywhere: &[BrokerId]) {
+    match action {
+        Action::Reassign(wish) => {
+            for stake in stakes.iter_mut().filter(|s| s.tp == wish.partition) {
+                stake.replicas.extend(&wish.replicas);
+                stake.replicas.sort_unstable();
+                stake.replicas.dedup();
+            }
+        }
+        Action::AddPartitions(wish) => {
+            let of_topic = |s: &&Stake| *s.tp.topic == *wish.topic;
+            let copies = stakes.iter().filter(of_topic).map(|s| s.copies).min().unwrap_or(1);
+            let known = stakes.iter().filter(of_topic).map(|s| s.tp.partition + 1).max().unwrap_or(0);
+            for index in known..wish.total as i32 {
+                let tp = TopicPartition::new(wish.topic.as_str(), index);
+                stakes.push(Stake { tp, replicas: everywhere.to_vec(), copies });
+            }
+        }
+        Action::SetConfig(SetConfig { topic, config, .. }) => {
+            let Some(least) = config.get(MIN_ISR).and_then(|text| text.trim().parse().ok()) else { return };
+            // What a topic says itself wins over what brokers are told; to look after more does no harm.
+            let is_meant = |s: &&mut Stake| topic.as_ref().is_none_or(|topic| **topic == *s.tp.topic);
+            stakes.iter_mut().filter(is_meant).for_each(|s| s.copies = s.copies.min(least));
+        }
+        // Nobody writes to a topic that is created on the way.
+        _ => {}
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +179,21 @@ mod tests {
         assert_eq!(stakes.len(), 2);
         assert_eq!((stakes[0].replicas.len(), stakes[0].copies), (3, 1));
         assert_eq!((stakes[1].replicas.as_slice(), stakes[1].copies), ([BrokerId(1), BrokerId(2)].as_slice(), 2));
+    }
+
+    #[test]
+    fn what_groups_commit_and_what_administrators_move_is_looked_after() {
+        let text = r#"{"name": "s", "cluster": {"brokers": 4, "config": {"min.insync.replicas": 2,
+                "offsets.topic.num.partitions": 2, "offsets.topic.replication.factor": 1}},
+            "topics": [{"name": "a", "assignment": [[1, 2]]}],
+            "clients": [{"name": "g", "group": {"topics": ["a"]}}],
+            "faults": [{"at": "1s", "reassign": {"partition": "a-0", "replicas": [3, 2]}},
+                       {"at": "2s", "add-partitions": {"topic": "a", "total": 2}},
+                       {"at": "3s", "set-config": {"topic": "a", "config": {"min.insync.replicas": 1}}}]}"#;
+        let stakes = stakes(&crate::scenario::parse("s.json", text).expect("a scenario"));
+        let told: Vec<_> = stakes.iter().map(|s| (s.tp.to_string(), s.replicas.len(), s.copies)).collect();
+        let wanted = [("a-0", 3, 1), ("__consumer_offsets-0", 4, 1), ("__consumer_offsets-1", 4, 1), ("a-1", 4, 1)];
+        assert_eq!(told, wanted.map(|(tp, replicas, copies)| (tp.to_owned(), replicas, copies)));
     }
 
     proptest! {

@@ -71,7 +71,9 @@ pub(super) fn clients_pending(witness: &Witness, readers: &[(String, Vec<TopicPa
 pub(super) fn groups_pending(witness: &Witness, lively: impl Fn(&str) -> bool) -> Option<String> {
     let reads = witness.reads().iter().filter(|(group, _)| lively(group));
     for (group, partitions) in reads {
-        let ends: Vec<_> = partitions.iter().map(|tp| (tp, end_of(witness, tp))).collect();
+        // What retention took before the group came to it cannot be read any more.
+        let is_left = |(tp, end): &(&TopicPartition, Offset)| witness.log_start(tp) < *end;
+        let ends: Vec<_> = partitions.iter().map(|tp| (tp, end_of(witness, tp))).filter(is_left).collect();
         let pending = witness
             .look_at_groups(|groups| unstable(groups, group, partitions).or_else(|| behind(groups, group, &ends)));
         if pending.is_some() {

@@ -12,6 +12,7 @@
 use super::batch::{Identity, Outcome, ProducerBatch};
 use super::record::SendError;
 use super::verdict::{self, Answer};
+use crate::base::bugs::{Bug, planted};
 use crate::base::marks::{Mark, mark};
 use crate::base::time::NANOS_PER_MS;
 use crate::base::{LeaderEpoch, Now, Offset};
@@ -280,6 +281,10 @@ impl PartitionQueue {
     /// Starts over at sequence 0 under a new identity, keeping the order.
     pub fn renumber(&mut self, identity: Identity) {
         assert!(self.on_wire.is_empty(), "a batch on the wire keeps its sequence");
+        if planted(Bug::SequenceReassignedOutOfOrder) {
+            let sent = self.waiting.iter().take_while(|b| b.sequence().is_some()).count();
+            self.waiting.make_contiguous()[..sent].reverse();
+        }
         let mut next = 0;
         for batch in self.waiting.iter_mut().take_while(|b| b.sequence().is_some()) {
             batch.seal(Some((identity, next)));

@@ -92,6 +92,48 @@ pub(super) fn topics(stream: &mut Stream, cluster: &Cluster) -> Vec<Topic> {
     topics
 }
 
+/// Lets the cleaner compact some of the topics, in a third of all scenarios; returns what brokers are set to for that.
+pub(super) fn compaction(stream: &mut Stream, topics: &mut [Topic]) -> Config {
+    let mut config = Config::new();
+    if !stream.chance(1, 3) {
+        return config;
+    }
+    for topic in topics {
+        if stream.chance(2, 3) {
+            topic.config = compacted(stream);
+        }
+    }
+    config.insert("log.cleaner.backoff.ms".to_owned(), stream.between(100, 3_000).to_string());
+    if stream.chance(1, 3) {
+        // Room for so few keys that one cleaning does not come to the end of what is dirty.
+        config.insert("log.cleaner.dedupe.buffer.size".to_owned(), (24 * stream.between(20, 200)).to_string());
+    }
+    config
+}
+
+fn compacted(stream: &mut Stream) -> Config {
+    let mut config = Config::new();
+    let mut set = |key: &str, value: &str| config.insert(key.to_owned(), value.to_owned());
+    let also_deleted = stream.chance(1, 4);
+    set("cleanup.policy", if also_deleted { "compact,delete" } else { "compact" });
+    // As in `config`: larger than any batch of the drawn producers.
+    set("segment.bytes", &stream.between(12 << 10, 20 << 10).to_string());
+    set("min.cleanable.dirty.ratio", *stream.pick(&["0.0", "0.01", "0.1", "0.3"]));
+    for (key, low, high) in
+        [("delete.retention.ms", 100, 20_000), ("min.compaction.lag.ms", 100, 5_000), ("segment.ms", 1_000, 20_000)]
+    {
+        if stream.chance(1, 3) {
+            set(key, &stream.between(low, high).to_string());
+        }
+    }
+    config
+}
+
+/// True if the cleaner compacts a topic: its records must bear keys.
+pub(super) fn is_compacted(topic: &Topic) -> bool {
+    topic.config.get("cleanup.policy").is_some_and(|policy| policy.contains("compact"))
+}
+
 fn replicas_of(stream: &mut Stream, cluster: &Cluster, count: usize) -> Vec<BrokerId> {
     let mut ids: Vec<_> = cluster.ids().collect();
     stream.shuffle(&mut ids);

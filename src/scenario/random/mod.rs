@@ -4,6 +4,7 @@
 //! turns features off as well as scaling them, so that bugs which one feature hides from another come to light too.
 
 mod cluster;
+mod groups;
 mod nemesis;
 mod profile;
 mod workload;
@@ -39,9 +40,13 @@ pub fn draw(profile: &Profile, seed: u64, overrides: &Overrides) -> Scenario {
     let stream = |name: &str| Stream::new(seed, &format!("draw/{name}"));
     let mut cluster = cluster::cluster(&mut stream("cluster"));
     cluster.config = cluster::config(&mut stream("config"));
+    let mut topics = cluster::topics(&mut stream("topics"), &cluster);
+    cluster.config.extend(cluster::compaction(&mut stream("compaction"), &mut topics));
+    let mut clients = workload::clients(&mut stream("workload"), &topics);
+    let groups = groups::groups(&mut stream("groups"), &cluster, &topics);
+    cluster.config.extend(groups.config);
+    clients.extend(groups.clients);
     cluster.config.extend(overrides.iter().cloned());
-    let topics = cluster::topics(&mut stream("topics"), &cluster);
-    let clients = workload::clients(&mut stream("workload"), &topics);
     let mut scenario = Scenario {
         name: format!("{}-{seed}", profile.name),
         story: format!("Drawn from seed {seed} by the profile {}.", profile.name),

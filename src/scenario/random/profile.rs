@@ -51,6 +51,22 @@ pub enum Kind {
     DiskFailure,
     /// Clocks drift, or jump.
     Clock,
+    /// A member of a consumer group stands still, dies, leaves, hears nothing, or its requests come late.
+    Member,
+    /// The members of a consumer group leave and join, several at a time.
+    Storm,
+    /// The coordinator of a consumer group is lost, perhaps in the middle of a rebalance.
+    Coordinator,
+    /// An administrator changes topics, leaders, replicas or configuration.
+    Operation,
+}
+
+impl Kind {
+    /// True if it happens to consumer groups alone.
+    #[must_use]
+    pub fn needs_groups(self) -> bool {
+        matches!(self, Self::Member | Self::Storm | Self::Coordinator)
+    }
 }
 
 /// A named mix of faults.
@@ -136,9 +152,25 @@ pub const PROFILES: &[Profile] = &[
         ],
     },
     Profile {
+        name: "groups",
+        doc: "consumer groups: their members, their coordinators, and the brokers below them",
+        faults: (8, 20),
+        kinds: &[
+            (Kind::Member, 6),
+            (Kind::Storm, 2),
+            (Kind::Coordinator, 4),
+            (Kind::PowerCut, 1),
+            (Kind::Crash, 1),
+            (Kind::Stop, 1),
+            (Kind::Isolate, 1),
+            (Kind::Clock, 1),
+            (Kind::Operation, 1),
+        ],
+    },
+    Profile {
         name: "everything",
         doc: "all of it",
-        faults: (7, 18),
+        faults: (9, 20),
         kinds: &[
             (Kind::PowerCut, 3),
             (Kind::Crash, 2),
@@ -164,6 +196,10 @@ pub const PROFILES: &[Profile] = &[
             (Kind::DiskStall, 1),
             (Kind::DiskFailure, 2),
             (Kind::Clock, 1),
+            (Kind::Member, 6),
+            (Kind::Storm, 1),
+            (Kind::Coordinator, 3),
+            (Kind::Operation, 4),
         ],
     },
 ];

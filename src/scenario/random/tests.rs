@@ -1,7 +1,10 @@
 //! What is drawn can be run, is large enough to find something, and is the same for ever.
 
 use super::*;
-use crate::scenario::model::Role;
+use std::collections::BTreeSet;
+
+use super::cluster::is_compacted;
+use crate::scenario::model::{Group, Role, Strategy, Style};
 use crate::scenario::{parse, validate};
 
 const SEEDS: u64 = 300;
@@ -79,4 +82,77 @@ fn no_reader_waits_for_more_than_it_may_be_given() {
             }
         }
     }
+}
+
+fn groups(scenario: &Scenario) -> Vec<&Group> {
+    let group = |role: &'_ Role| matches!(role, Role::Group(_));
+    let of = scenario.clients.iter().filter(|c| group(&c.role));
+    of.filter_map(|c| if let Role::Group(group) = &c.role { Some(group) } else { None }).collect()
+}
+
+#[test]
+fn half_of_all_seeds_have_groups_of_every_kind() {
+    let all = drawn("everything");
+    let with = all.iter().filter(|s| !groups(s).is_empty()).count() as u64;
+    assert!((SEEDS * 4 / 10..=SEEDS * 6 / 10).contains(&with), "{with} of {SEEDS}");
+    assert!(all.iter().all(|s| groups(s).len() <= 2) && all.iter().any(|s| groups(s).len() == 2));
+    let every: Vec<_> = all.iter().flat_map(groups).collect();
+    for count in 1..=6 {
+        assert!(every.iter().any(|g| g.count == count), "no group of {count}");
+    }
+    let assignors: BTreeSet<_> = every.iter().map(|g| g.config["partition.assignment.strategy"].as_str()).collect();
+    let wanted = ["cooperative-sticky", "range", "range,cooperative-sticky", "roundrobin", "sticky"];
+    assert_eq!(assignors.into_iter().collect::<Vec<_>>(), wanted);
+    for style in [Style::ProcessThenCommit, Style::CommitThenProcess, Style::AutoCommit] {
+        assert!(every.iter().any(|g| g.style == style), "no {style:?}");
+    }
+    assert!(every.iter().any(|g| g.static_members) && every.iter().any(|g| !g.static_members));
+    for group in &every {
+        let time = |key: &str| group.config[key].parse::<u64>().expect("a time");
+        assert!(time("heartbeat.interval.ms") * 2 < time("session.timeout.ms"));
+        // A batch is processed well before the next poll is due, and everything before anybody gives up waiting.
+        assert!(group.processing.1.0 * 500 * 2 < time("max.poll.interval.ms"));
+    }
+}
+
+#[test]
+fn the_offsets_topic_fits_the_cluster_and_counts_in_the_budget() {
+    for scenario in drawn("everything").iter().filter(|s| !groups(s).is_empty()) {
+        let number = |key: &str| scenario.cluster.config[key].parse::<u32>().expect("a number");
+        assert!(number("offsets.topic.replication.factor") <= scenario.cluster.brokers, "{}", scenario.name);
+        let partitions = number("offsets.topic.num.partitions") as usize;
+        assert!(partitions <= 5);
+        let stakes = crate::scenario::budget::stakes(scenario);
+        assert_eq!(stakes.iter().filter(|s| &*s.tp.topic == "__consumer_offsets").count(), partitions);
+    }
+}
+
+#[test]
+fn compacted_topics_are_written_with_keys_alone() {
+    let all = drawn("everything");
+    let some = all.iter().filter(|s| s.topics.iter().any(is_compacted)).count() as u64;
+    assert!((SEEDS / 5..=SEEDS / 2).contains(&some), "{some} of {SEEDS}");
+    for scenario in &all {
+        for client in &scenario.clients {
+            let Role::Producer(producer) = &client.role else { continue };
+            let topic = scenario.topics.iter().find(|t| t.name == producer.topic).expect("its topic");
+            assert_eq!(producer.strategy == Strategy::Keyed, is_compacted(topic), "{}", scenario.name);
+        }
+    }
+}
+
+#[test]
+fn everything_is_done_that_administrators_and_members_can_do() {
+    let all = drawn("everything");
+    let done: BTreeSet<_> = all.iter().flat_map(|s| s.faults.iter().map(|f| f.action.name())).collect();
+    let operations = ["create-topic", "add-partitions", "move-leader", "elect-preferred", "set-config", "reassign"];
+    for name in operations.into_iter().chain(["join", "leave"]) {
+        assert!(done.contains(name), "{name} is never done");
+    }
+    let coordinators = all.iter().flat_map(|s| &s.faults).filter(|f| {
+        f.action.targets().iter().any(|(_, target)| matches!(target, crate::scenario::model::Target::CoordinatorOf(_)))
+    });
+    assert!(coordinators.count() > SEEDS as usize / 2);
+    let calm = drawn("calm");
+    assert!(calm.iter().all(|s| s.faults.is_empty()) && calm.iter().any(|s| !groups(s).is_empty()));
 }

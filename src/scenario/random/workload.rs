@@ -1,6 +1,7 @@
 //! Who writes and who reads in a drawn scenario. Everybody writes with `acks=all` and idempotence: in the budget of
 //! faults nothing that they were promised may be lost.
 
+use super::cluster::is_compacted;
 use crate::base::random::Stream;
 use crate::scenario::model::{Acks, Assign, Client, Config, Consumer, Producer, Role, Strategy, Topic, defaults};
 use crate::scenario::units::Bytes;
@@ -47,7 +48,10 @@ fn producer(stream: &mut Stream, topic: &Topic, count: u32, rate: u32) -> Produc
     }
     let copies = u64::from(count) * u64::from(rate) * u64::from(topic.replication_factor);
     let value_size = Bytes((*stream.pick(&VALUES)).min(BYTES_PER_S / copies.max(1)).max(VALUES[0]));
-    let (strategy, keys, hot_key) = (Strategy::default(), defaults::keys(), 0);
+    let (strategy, keys, hot_key) = match is_compacted(topic) {
+        true => (Strategy::Keyed, stream.between(2, 300) as u32, stream.below(3) as u32 * 20),
+        false => (Strategy::default(), defaults::keys(), 0),
+    };
     let (topic, records) = (topic.name.clone(), None);
     Producer { topic, count, rate, records, strategy, keys, hot_key, acks: Acks::All, value_size, config }
 }

@@ -16,8 +16,6 @@ use crate::broker::node::Node;
 const SEVERAL_KEYS: i16 = 4;
 /// The kind of key that is a group's id.
 const GROUP: i8 = 0;
-/// `offsets.topic.segment.bytes`.
-const SEGMENT_BYTES: &str = "104857600";
 
 impl Node {
     pub(super) async fn find_coordinator(
@@ -65,19 +63,17 @@ impl Node {
     }
     fn offsets_topic(&self) -> CreatableTopic {
         let config = &self.options.config;
-        let entry = |name: &'static str, value: &'static str| {
-            CreatableTopicConfig::default()
-                .with_name(StrBytes::from_static_str(name))
-                .with_value(Some(StrBytes::from_static_str(value)))
+        let entry = |name: &'static str, value: StrBytes| {
+            CreatableTopicConfig::default().with_name(StrBytes::from_static_str(name)).with_value(Some(value))
         };
         CreatableTopic::default()
             .with_name(StrBytes::from_static_str(OFFSETS_TOPIC).into())
             .with_num_partitions(config.offsets_topic_num_partitions as i32)
             .with_replication_factor(config.offsets_topic_replication_factor as i16)
             .with_configs(vec![
-                entry("cleanup.policy", "compact"),
-                entry("compression.type", "producer"),
-                entry("segment.bytes", SEGMENT_BYTES),
+                entry("cleanup.policy", StrBytes::from_static_str("compact")),
+                entry("compression.type", StrBytes::from_static_str("producer")),
+                entry("segment.bytes", StrBytes::from_string(config.offsets_topic_segment_bytes.to_string())),
             ])
     }
 }

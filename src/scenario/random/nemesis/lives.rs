@@ -109,7 +109,7 @@ impl Nemesis<'_> {
     /// each leadership leaves records behind that the next one never sees. Or another has to catch up: then it meets a
     /// leader who knows less of what is committed than it holds.
     pub(super) fn fast_failovers(&mut self, at: u64) {
-        let many = self.stakes.iter().filter(|s| s.replicas.len() > 2);
+        let many = self.placed.iter().filter(|s| s.replicas.len() > 2);
         let many: Vec<_> = many.map(|s| (s.tp.clone(), s.replicas.clone())).collect();
         if many.is_empty() {
             return;
@@ -157,7 +157,7 @@ impl Nemesis<'_> {
     /// The replicas of one partition, in some order, if nothing is done to any of them at this time.
     fn free_replicas(&mut self, at: u64) -> Option<Vec<BrokerId>> {
         let free = |ids: &Vec<BrokerId>| ids.len() > 1 && ids.iter().all(|id| self.is_free(*id, at));
-        let free: Vec<_> = self.stakes.iter().map(|s| s.replicas.clone()).filter(free).collect();
+        let free: Vec<_> = self.placed.iter().map(|s| s.replicas.clone()).filter(free).collect();
         if free.is_empty() {
             return None;
         }
@@ -213,7 +213,7 @@ impl Nemesis<'_> {
     /// was long on its way.
     pub(super) fn stale_join(&mut self, at: u64) {
         let Some(broker) = self.free(at) else { return };
-        let held: Vec<_> = self.stakes.iter().filter(|s| s.replicas.contains(&broker)).map(|s| s.tp.clone()).collect();
+        let held: Vec<_> = self.placed.iter().filter(|s| s.replicas.contains(&broker)).map(|s| s.tp.clone()).collect();
         if held.is_empty() {
             return;
         }
@@ -231,7 +231,8 @@ impl Nemesis<'_> {
     }
     /// A fault that waits for something to come about.
     pub(super) fn milestone(&mut self) {
-        const EVENTS: [EventName; 7] = [
+        const OF_GROUPS: usize = 3;
+        const EVENTS: [EventName; 7 + OF_GROUPS] = [
             EventName::LeaderElected,
             EventName::ControllerElected,
             EventName::IsrShrunk,
@@ -239,8 +240,12 @@ impl Nemesis<'_> {
             EventName::BrokerFenced,
             EventName::BrokerUnfenced,
             EventName::LogTruncated,
+            EventName::RebalanceStarted,
+            EventName::RebalanceCompleted,
+            EventName::MemberExpelled,
         ];
-        let event = *self.stream.pick(&EVENTS);
+        let possible = if self.crowds.is_empty() { EVENTS.len() - OF_GROUPS } else { EVENTS.len() };
+        let event = *self.stream.pick(&EVENTS[..possible]);
         let delay = if self.stream.chance(1, 3) { 0 } else { self.stream.between(1, 2_000) };
         let lasts = self.span();
         let target = self.someone();

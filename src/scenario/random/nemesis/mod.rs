@@ -10,6 +10,8 @@
 //! | `lives` | processes: who goes down, in which order, and when |
 //! | `links` | the network |
 //! | `devices` | disks and clocks |
+//! | `members` | consumer groups: their members and coordinators |
+//! | `operations` | what administrators do |
 //!
 //! Never drawn are `bit-rot` and `misdirect`: Kafka verifies only what it reads back above the recovery point, so that a
 //! rotten batch of a leader stops its followers for ever, and no configuration promises otherwise.
@@ -17,14 +19,19 @@
 mod devices;
 mod links;
 mod lives;
+mod members;
+mod operations;
 
 use std::collections::BTreeMap;
 
+use self::members::Crowd;
 use super::profile::{Kind, Profile};
 use crate::base::random::Stream;
 use crate::base::{BrokerId, TopicPartition};
 use crate::scenario::budget::{self, Loss, Stake};
-use crate::scenario::model::{Action, After, ClientName, EventName, Fault, Milestone, Scenario, Target, When};
+use crate::scenario::model::{
+    Action, After, ClientName, EventName, Fault, Milestone, Role, Scenario, Target, Topic, When,
+};
 use crate::scenario::units::Millis;
 
 /// Faults begin so long after the clients.
@@ -39,7 +46,8 @@ pub(super) fn faults(stream: &mut Stream, profile: &Profile, scenario: &Scenario
         return Vec::new();
     }
     let wanted = stream.between(profile.faults.0, profile.faults.1);
-    let kinds = enabled(stream, profile);
+    let possible = profile.kinds.iter().copied().filter(|(kind, _)| !kind.needs_groups() || has_groups(scenario));
+    let kinds = enabled(stream, possible.collect());
     let end = scenario.duration.0;
     let gap = (end - FIRST_MS) / wanted.max(1);
     let mut nemesis = Nemesis::new(stream, scenario);
@@ -56,8 +64,7 @@ pub(super) fn faults(stream: &mut Stream, profile: &Profile, scenario: &Scenario
 }
 
 /// A third of the kinds at least, and two: what is never done leaves room for the rest.
-fn enabled(stream: &mut Stream, profile: &Profile) -> Vec<(Kind, u64)> {
-    let mut kinds = profile.kinds.to_vec();
+fn enabled(stream: &mut Stream, mut kinds: Vec<(Kind, u64)>) -> Vec<(Kind, u64)> {
     stream.shuffle(&mut kinds);
     let most = kinds.len() as u64;
     let kept = stream.between((most / 3).max(2).min(most), most);
@@ -65,12 +72,21 @@ fn enabled(stream: &mut Stream, profile: &Profile) -> Vec<(Kind, u64)> {
     kinds
 }
 
+fn has_groups(scenario: &Scenario) -> bool {
+    scenario.clients.iter().any(|client| matches!(client.role, Role::Group(_)))
+}
+
 struct Nemesis<'a> {
     stream: &'a mut Stream,
     brokers: Vec<BrokerId>,
     partitions: Vec<TopicPartition>,
-    /// The client processes.
+    /// The first process of each client.
     clients: Vec<ClientName>,
+    crowds: Vec<Crowd>,
+    topics: Vec<Topic>,
+    /// Partitions that the scenario has placed, with their replicas.
+    placed: Vec<Stake>,
+    /// Whatever the budget must look after.
     stakes: Vec<Stake>,
     session_ms: u64,
     /// Until when each broker is down or stands still.
@@ -84,11 +100,16 @@ impl<'a> Nemesis<'a> {
     fn new(stream: &'a mut Stream, scenario: &Scenario) -> Self {
         let session = scenario.cluster.config.get("broker.session.timeout.ms");
         let stakes = budget::stakes(scenario);
+        let of_topic = |s: &&Stake| scenario.topics.iter().any(|topic| *topic.name == *s.tp.topic);
+        let placed: Vec<_> = stakes.iter().filter(of_topic).cloned().collect();
         Self {
             stream,
             brokers: scenario.cluster.ids().collect(),
-            partitions: stakes.iter().map(|s| s.tp.clone()).collect(),
+            partitions: placed.iter().map(|s| s.tp.clone()).collect(),
             clients: scenario.clients.iter().map(|c| ClientName { group: c.name.clone(), index: Some(0) }).collect(),
+            crowds: members::crowds(scenario),
+            topics: scenario.topics.clone(),
+            placed,
             stakes,
             session_ms: session.and_then(|text| text.parse().ok()).unwrap_or(9_000),
             busy: BTreeMap::new(),
@@ -135,6 +156,10 @@ impl<'a> Nemesis<'a> {
             Kind::DiskStall => self.disk_stall(at),
             Kind::DiskFailure => self.disk_failure(at),
             Kind::Clock => self.clock(at),
+            Kind::Member => self.member(at),
+            Kind::Storm => self.storm(at),
+            Kind::Coordinator => self.coordinator(at),
+            Kind::Operation => self.operation(at),
         }
     }
 
@@ -146,8 +171,9 @@ impl<'a> Nemesis<'a> {
     /// Something that happens so long after the first such event.
     fn add_after(&mut self, event: EventName, delay: u64, lasts: u64, action: Action) {
         let partition = event.has_partition().then(|| self.any_partition()).flatten();
+        let group = event.has_group().then(|| self.any_group()).flatten();
         let milestone = Milestone::Event(event);
-        let when = When::After(After { milestone, partition, broker: None, group: None, delay: Millis(delay) });
+        let when = When::After(After { milestone, partition, broker: None, group, delay: Millis(delay) });
         let lasts = Some(Millis(lasts.max(1))).filter(|_| action.can_end());
         self.faults.push(Fault { when, every: None, until: None, lasts, action });
     }
@@ -174,6 +200,10 @@ impl<'a> Nemesis<'a> {
             2 | 3 => Target::LeaderOf(tp),
             4 => Target::FollowerOf(tp),
             5 => Target::IsrMemberOf(tp),
+            6 => match self.any_coordinator() {
+                Some(coordinator) => coordinator,
+                None => self.any_broker(),
+            },
             _ => self.any_broker(),
         }
     }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use super::{Assignment, Members, Topics, all_partitions, nothing, ordered};
 use crate::base::TopicPartition;
+use crate::base::bugs::{Bug, planted};
+use crate::base::marks::{Mark, mark};
 
 pub(super) fn assign(topics: &Topics, members: &Members) -> Assignment {
     let order: Vec<_> = ordered(members).into_iter().map(|(id, _)| id.clone()).collect();
@@ -15,6 +17,11 @@ pub(super) fn assign(topics: &Topics, members: &Members) -> Assignment {
     let mut sharing = Sharing { members, order, assignment: nothing(members) };
     let owners = good_claims(members);
     let mut open = Vec::new();
+    if planted(Bug::StaleOwnedPartitions) {
+        for (id, member) in members {
+            member.claims.iter().filter(|tp| all.contains(tp)).for_each(|tp| sharing.give(id, tp.clone()));
+        }
+    }
     for tp in all {
         match owners.get(&tp) {
             Some(owner) if members[owner].topics.contains(&tp.topic) => sharing.give(owner, tp),
@@ -101,7 +108,11 @@ pub(super) fn without_transfers(mut assignment: Assignment, members: &Members) -
     for (id, partitions) in &mut assignment {
         let others = members.iter().filter(|(other, _)| *other != id);
         let owned: BTreeSet<_> = others.flat_map(|(_, m)| &m.owned).collect();
+        let wanted = partitions.len();
         partitions.retain(|tp| members[id].owned.contains(tp) || !owned.contains(tp));
+        if partitions.len() < wanted {
+            mark(Mark::CooperativeRevocation);
+        }
     }
     assignment
 }
