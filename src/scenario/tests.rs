@@ -102,19 +102,22 @@ fn a_value_of_the_wrong_type_or_out_of_bounds_is_named_with_what_belongs_there()
             "\"120\"",
             "duration: \"120\" is not a time; write a whole number with ms, s, m or h, like \"10s\"",
         ),
-        ("\"combined\"", "3", "cluster.controllers: expected \"combined\" or an object (controllers), found 3"),
+        ("{ \"separate\": 3 }", "3", "cluster.controllers: expected \"combined\" or an object (controllers), found 3"),
         (
-            "\"combined\"",
+            "{ \"separate\": 3 }",
+            "\"combine\"",
+            "cluster.controllers: \"combine\" is not known; did you mean \"combined\"?",
+        ),
+        (
+            "{ \"separate\": 3 }",
             "{ \"separate\": 0 }",
             "cluster.controllers.separate: expected a whole number from 1 to 9, found 0",
         ),
         (
-            "\"combined\"",
+            "{ \"separate\": 3 }",
             "{ \"seperate\": 3 }",
             "unknown key \"seperate\" in cluster.controllers; did you mean \"separate\"?",
         ),
-        ("\"combined\"", "{}", "cluster.controllers: key \"separate\" is missing"),
-        ("\"combined\"", "\"combine\"", "cluster.controllers: \"combine\" is not known; did you mean \"combined\"?"),
         ("\"heal\": \"all\"", "\"heal\": \"some\"", "faults[7].heal: \"some\" is not known; there is all"),
         (
             "\"crash\": \"controller\"",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::node::ControllerNode;
 use super::registration;
+use crate::broker::metadata::MetadataCache;
 use crate::broker::node::Common;
 use crate::broker::options::Address;
 use crate::broker::quorum::Quorum;
@@ -17,6 +18,7 @@ use crate::wire::api::ListenerKind;
 pub struct ControllerServer {
     quorum: Arc<Quorum>,
     controller: Arc<ControllerNode>,
+    metadata: Arc<MetadataCache>,
     address: Address,
 }
 
@@ -26,7 +28,7 @@ impl ControllerServer {
         let (config, quorum) = (settings::controller(&common.options), common.quorum.clone());
         let controller = ControllerNode::start(config, quorum.clone(), common.probe.clone(), tasks);
         tasks.spawn("controller-registration", registration::Registration::new(common, address).run());
-        Arc::new(Self { quorum, controller, address: address.clone() })
+        Arc::new(Self { quorum, controller, metadata: common.metadata.clone(), address: address.clone() })
     }
 
     /// Opens the listener.
@@ -41,6 +43,9 @@ impl ControllerServer {
 
     pub(in crate::broker) fn quorum(&self) -> &Quorum {
         &self.quorum
+    }
+    pub(in crate::broker) fn metadata(&self) -> &MetadataCache {
+        &self.metadata
     }
     pub(in crate::broker) fn controller(&self) -> &ControllerNode {
         &self.controller

@@ -35,6 +35,8 @@ impl Handler for ControllerServer {
             ApiKey::ListPartitionReassignments => {
                 answer(&request, |r| controller.list_partition_reassignments(r)).await
             }
+            ApiKey::DescribeQuorum => answer(&request, |r| async move { quorum.describe(request.version, &r) }).await,
+            ApiKey::DescribeCluster => answer(&request, |r| async move { self.describe_controllers(&r) }).await,
             ApiKey::UnregisterBroker => answer(&request, |r| controller.unregister_broker(r)).await,
             ApiKey::Envelope => answer(&request, |r| controller.envelope(r)).await,
             other => unserved(other),

@@ -4,6 +4,7 @@ mod admin;
 mod controller;
 mod describe_cluster;
 mod describe_configs;
+mod describe_log_dirs;
 mod describe_topic_partitions;
 mod fetch;
 mod groups;
@@ -52,6 +53,8 @@ impl Handler for Node {
             }
             ApiKey::UnregisterBroker => answer(&request, |r| self.forward_unregister_broker(r, version)).await,
             ApiKey::DescribeConfigs => answer(&request, |r| async move { self.describe_configs(&r) }).await,
+            ApiKey::DescribeQuorum => answer(&request, |r| self.forward_describe_quorum(r, version)).await,
+            ApiKey::DescribeLogDirs => answer(&request, |r| self.describe_log_dirs(r, version)).await,
             ApiKey::DescribeCluster => answer(&request, |r| async move { self.describe_cluster(&r) }).await,
             ApiKey::DescribeTopicPartitions => {
                 answer(&request, |r| async move { self.describe_topic_partitions(&r) }).await

@@ -38,6 +38,7 @@ pub fn profile(name: &str) -> Result<&'static Profile, String> {
 pub fn draw(profile: &Profile, seed: u64, overrides: &Overrides) -> Scenario {
     let stream = |name: &str| Stream::new(seed, &format!("draw/{name}"));
     let mut cluster = cluster::cluster(&mut stream("cluster"));
+    cluster.controllers = cluster::controllers(&mut stream("controllers"));
     cluster.config = cluster::config(&mut stream("config"));
     cluster.config.extend(overrides.iter().cloned());
     let topics = cluster::topics(&mut stream("topics"), &cluster);

@@ -68,6 +68,8 @@ fn enabled(stream: &mut Stream, profile: &Profile) -> Vec<(Kind, u64)> {
 struct Nemesis<'a> {
     stream: &'a mut Stream,
     brokers: Vec<BrokerId>,
+    /// Controllers that are nodes of their own.
+    controllers: Vec<BrokerId>,
     partitions: Vec<TopicPartition>,
     /// The client processes.
     clients: Vec<ClientName>,
@@ -87,6 +89,7 @@ impl<'a> Nemesis<'a> {
         Self {
             stream,
             brokers: scenario.cluster.ids().collect(),
+            controllers: scenario.cluster.controller_ids().collect(),
             partitions: stakes.iter().map(|s| s.tp.clone()).collect(),
             clients: scenario.clients.iter().map(|c| ClientName { group: c.name.clone(), index: Some(0) }).collect(),
             stakes,
