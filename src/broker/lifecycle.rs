@@ -14,7 +14,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::channel::ControllerChannel;
 use super::metadata::MetadataCache;
-use super::options::NodeOptions;
+use super::options::{Address, NodeOptions};
 use crate::base::{BrokerEpoch, Offset};
 use crate::controller::core::broker_features;
 use crate::io::{clock, time};
@@ -185,17 +185,18 @@ impl Lifecycle {
     }
 
     fn registration(&self) -> BrokerRegistrationRequest {
-        let address = &self.options.broker_listener;
-        let listener = Listener::default()
-            .with_name(StrBytes::from_static_str("PLAINTEXT"))
-            .with_host(StrBytes::from_string(address.host.clone()))
-            .with_port(address.port)
-            .with_security_protocol(0);
+        let listener = |address: &Address| {
+            Listener::default()
+                .with_name(StrBytes::from_static_str("PLAINTEXT"))
+                .with_host(StrBytes::from_string(address.host.clone()))
+                .with_port(address.port)
+                .with_security_protocol(0)
+        };
         BrokerRegistrationRequest::default()
             .with_broker_id(self.options.id.0.into())
             .with_cluster_id(StrBytes::from_string(self.options.cluster_id.clone()))
             .with_incarnation_id(self.incarnation)
-            .with_listeners(vec![listener])
+            .with_listeners(self.options.broker_listener.iter().map(listener).collect())
             .with_features(broker_features())
             .with_rack(self.options.rack.clone().map(StrBytes::from_string))
             .with_previous_broker_epoch(self.previous_epoch.0)

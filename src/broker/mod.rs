@@ -6,10 +6,11 @@
 //!
 //! | room | what |
 //! |---|---|
-//! | [`node`] | one process: assembles everything, runs it, takes it down in order |
+//! | [`node`] | one process in whatever roles: assembles everything, runs it, takes it down in order |
+//! | [`settings`] | a node's configuration, as each of its parts takes it |
 //! | [`lifecycle`] | registration, heartbeats, controlled shutdown |
 //! | [`quorum`] | the shell of the Raft core: metadata log, peers, commits |
-//! | [`controller`] | the shell of the controller core, on voters |
+//! | [`controller`] | the shell of the controller core, on voters; their registration |
 //! | [`publisher`], [`metadata`] | committed metadata into this node's image and partitions |
 //! | [`snapshot_generator`] | when a snapshot of the metadata is due |
 //! | [`partitions`] | logs, leading, following, fetchers, ISR changes |
@@ -32,4 +33,5 @@ pub mod producer_ids;
 pub mod publisher;
 pub mod quorum;
 pub mod server;
+mod settings;
 pub mod snapshot_generator;

@@ -1,34 +1,35 @@
-//! One node: assembles quorum, controller, partitions and listeners, runs them, and takes them down in order.
+//! One node: whatever roles it plays (`process.roles`), assembled, run, and taken down in order.
+//!
+//! Both roles share the metadata quorum and what is replayed of it ([`Common`], Kafka's SharedServer). A broker adds
+//! partitions, groups and a life at the controller; a controller adds its core and its listener
+//! ([`ControllerServer`]). A node that is a broker alone follows the metadata log as an observer.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::messages::{AlterPartitionRequest, AlterPartitionResponse};
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
 use super::channel::ControllerChannel;
-use super::controller::ControllerNode;
+use super::controller::ControllerServer;
 use super::groups::Groups;
 use super::lifecycle::{Lifecycle, LifecycleError};
 use super::metadata::MetadataCache;
-use super::options::NodeOptions;
-use super::partitions::{BoxFuture, ControllerRpc, Partitions, PartitionsConfig};
+use super::options::{Address, NodeOptions};
+use super::partitions::{BoxFuture, ControllerRpc, Partitions};
 use super::probe::{Event, Probe};
 use super::producer_ids::ProducerIds;
-use super::publisher::Publisher;
-use super::quorum::{Quorum, QuorumConfig};
-use super::server;
+use super::publisher::{BrokerSide, Publisher};
+use super::quorum::Quorum;
 use super::snapshot_generator::SnapshotGenerator;
+use super::{server, settings};
 use crate::base::{BrokerEpoch, BrokerId};
-use crate::controller::ControllerConfig;
 use crate::controller::image::Image;
-use crate::group::GroupConfig;
 use crate::io::disk::Disk;
 use crate::io::net::Listener;
 use crate::io::task::TaskSet;
-use crate::log::LogConfig;
 use crate::wire::api::ListenerKind;
 use crate::wire::codec::lean::NodeEndpoint;
 
@@ -52,17 +53,43 @@ pub enum NodeError {
     Lifecycle(#[from] LifecycleError),
 }
 
-/// Everything that the handlers of one node share.
-pub struct Node {
+/// What both roles of a node rest on.
+pub(super) struct Common {
     pub(super) options: Arc<NodeOptions>,
     pub(super) metadata: Arc<MetadataCache>,
     pub(super) quorum: Arc<Quorum>,
-    pub(super) controller: Option<Arc<ControllerNode>>,
+    pub(super) probe: Probe,
+    /// Drawn anew at each start of the process.
+    pub(super) incarnation: Uuid,
+}
+
+impl Common {
+    /// A way to the active controller that calls itself `purpose`.
+    pub(super) fn channel(&self, purpose: &str) -> ControllerChannel {
+        ControllerChannel::new(purpose, &self.options, &self.quorum)
+    }
+    fn start_publisher(&self, broker: Option<BrokerSide>, tasks: &mut TaskSet) {
+        let config = &self.options.config;
+        let generator = SnapshotGenerator::new(
+            self.quorum.clone(),
+            config.metadata_max_bytes_between_snapshots as u64,
+            config.metadata_max_snapshot_interval_ms as u64,
+        );
+        let publisher = Publisher::new(&self.metadata, broker, self.probe.clone(), generator);
+        tasks.spawn("metadata-publisher", publisher.run(self.quorum.subscribe()));
+    }
+}
+
+/// Everything that the handlers of a broker share.
+pub struct Node {
+    pub(super) options: Arc<NodeOptions>,
+    pub(super) metadata: Arc<MetadataCache>,
     pub(super) partitions: Partitions,
     pub(super) groups: Arc<Groups>,
     pub(super) lifecycle: Lifecycle,
     pub(super) producer_ids: ProducerIds,
     pub(super) forwarding: ControllerChannel,
+    quorum: Arc<Quorum>,
 }
 
 impl Node {
@@ -82,60 +109,63 @@ impl Node {
         let options = Arc::new(options);
         let disk = Disk::mount(&options.log_dir)?;
         let mut tasks = TaskSet::new();
-        let quorum = Quorum::start(quorum_config(&options), disk.clone(), "", probe.clone(), &mut tasks).await?;
-        let channel = |purpose| ControllerChannel::new(purpose, &options, &quorum);
-        let alter = Arc::new(AlterPartitionChannel { channel: channel("alter-partition"), options: options.clone() });
-        let (partitions, previous_epoch) =
-            Partitions::start(partitions_config(&options), disk, probe.clone(), alter, &mut tasks).await?;
-        let controller = options
-            .is_voter()
-            .then(|| ControllerNode::start(controller_config(&options), quorum.clone(), probe.clone(), &mut tasks));
-        let metadata = Arc::new(MetadataCache::default());
+        let quorum = Quorum::start(settings::quorum(&options), disk.clone(), "", probe.clone(), &mut tasks).await?;
         let mut draw = crate::io::rng("incarnation");
-        let incarnation = uuid::Uuid::from_u64_pair(draw.next_u64(), draw.next_u64());
-        let groups = Groups::new(options.id, group_config(&options), partitions.clone());
-        let generator = SnapshotGenerator::new(
-            quorum.clone(),
-            options.config.metadata_max_bytes_between_snapshots as u64,
-            options.config.metadata_max_snapshot_interval_ms as u64,
-        );
-        let identity = (options.id, incarnation);
-        let publisher = Publisher::new(&metadata, partitions.clone(), &groups, probe.clone(), identity, generator);
-        tasks.spawn("metadata-publisher", publisher.run(quorum.subscribe()));
-        let node = Arc::new(Self {
-            lifecycle: Lifecycle::new(
-                &options,
-                channel("heartbeat"),
-                &metadata,
-                incarnation,
-                previous_epoch.unwrap_or(BrokerEpoch::NONE),
-            ),
-            producer_ids: ProducerIds::new(options.id, channel("producer-ids")),
-            forwarding: channel("forwarding"),
-            options,
-            metadata,
-            quorum,
-            controller,
-            partitions,
-            groups,
-        });
-        probe.tell(Event::Started);
-        let result = node.serve(stop, leave, &mut tasks).await;
+        let incarnation = Uuid::from_u64_pair(draw.next_u64(), draw.next_u64());
+        let common = Common { options, metadata: Arc::default(), quorum, probe, incarnation };
+        let (node, side) = match &common.options.broker_listener {
+            Some(address) => {
+                let (node, side) = Self::load(&common, disk, &mut tasks).await?;
+                (Some((node, address.clone())), Some(side))
+            }
+            None => (None, None),
+        };
+        let controller =
+            common.options.controller_listener().map(|address| ControllerServer::start(&common, address, &mut tasks));
+        common.start_publisher(side, &mut tasks);
+        common.probe.tell(Event::Started);
+        if let Some(controller) = controller {
+            controller.serve(&mut tasks)?;
+        }
+        let result = match node {
+            Some((node, address)) => node.serve(&address, stop, leave, &mut tasks).await,
+            None => without_broker(&common.quorum, stop, leave).await,
+        };
         drop(tasks);
         result
     }
 
+    /// Opens the partitions and puts a broker together that does not serve yet.
+    async fn load(common: &Common, disk: Disk, tasks: &mut TaskSet) -> Result<(Arc<Self>, BrokerSide), NodeError> {
+        let Common { options, metadata, quorum, probe, incarnation } = common;
+        let channel = common.channel("alter-partition");
+        let alter = Arc::new(AlterPartitionChannel { channel, options: options.clone() });
+        let (partitions, previous_epoch) =
+            Partitions::start(settings::partitions(options), disk, probe.clone(), alter, tasks).await?;
+        let groups = Groups::new(options.id, settings::groups(options), partitions.clone());
+        let side = BrokerSide::new(partitions.clone(), &groups, (options.id, *incarnation));
+        let previous_epoch = previous_epoch.unwrap_or(BrokerEpoch::NONE);
+        let node = Self {
+            lifecycle: Lifecycle::new(options, common.channel("heartbeat"), metadata, *incarnation, previous_epoch),
+            producer_ids: ProducerIds::new(options.id, common.channel("producer-ids")),
+            forwarding: common.channel("forwarding"),
+            options: options.clone(),
+            metadata: metadata.clone(),
+            partitions,
+            groups,
+            quorum: quorum.clone(),
+        };
+        Ok((Arc::new(node), side))
+    }
+
     async fn serve(
         self: &Arc<Self>,
+        address: &Address,
         stop: impl Future<Output = ()>,
         leave: impl Future<Output = ()>,
         tasks: &mut TaskSet,
     ) -> Result<(), NodeError> {
         tokio::pin!(stop);
-        if let Some(address) = self.options.voters.get(&self.options.id) {
-            let listener = Listener::bind(&address.host, address.port)?;
-            server::serve(listener, ListenerKind::Controller, self.clone(), tasks);
-        }
         let joined = tokio::select! {
             biased;
             () = &mut stop => None,
@@ -144,7 +174,6 @@ impl Node {
             joined = self.join() => Some(joined?),
         };
         if joined.is_some() {
-            let address = &self.options.broker_listener;
             let listener = Listener::bind(&address.host, address.port)?;
             server::serve(listener, ListenerKind::Broker, self.clone(), tasks);
             tokio::select! {
@@ -189,6 +218,22 @@ impl Node {
     }
 }
 
+/// The rest of the life of a node that is a controller alone.
+async fn without_broker(
+    quorum: &Quorum,
+    stop: impl Future<Output = ()>,
+    leave: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
+    tokio::select! {
+        biased;
+        reason = quorum.failed() => return Err(NodeError::Quorum(reason)),
+        () = stop => {}
+    }
+    leave.await;
+    quorum.shutdown(RESIGN_TIMEOUT).await;
+    Ok(())
+}
+
 /// The partitions' way to the controller.
 struct AlterPartitionChannel {
     channel: ControllerChannel,
@@ -204,99 +249,5 @@ impl ControllerRpc for AlterPartitionChannel {
                 |r: &AlterPartitionResponse| r.error_code == kafka_protocol::ResponseError::NotController.code();
             channel.call(&request, timeout, refused).await.map_err(|e| io::Error::new(io::ErrorKind::TimedOut, e))
         })
-    }
-}
-
-fn partitions_config(options: &NodeOptions) -> PartitionsConfig {
-    let c = &options.config;
-    PartitionsConfig {
-        log: LogConfig {
-            segment_bytes: c.log_segment_bytes as u32,
-            segment_ms: c.log_roll_ms as u64,
-            index_interval_bytes: c.log_index_interval_bytes as u32,
-            flush_messages: c.log_flush_interval_messages as u64,
-            max_message_bytes: c.message_max_bytes as u32,
-            retention_ms: c.log_retention_ms,
-            retention_bytes: c.log_retention_bytes,
-            file_delete_delay_ms: c.log_segment_delete_delay_ms as u64,
-            ..LogConfig::default()
-        },
-        retention_check_interval_ms: c.log_retention_check_interval_ms as u64,
-        cleaner_enable: c.log_cleaner_enable,
-        cleaner_backoff_ms: c.log_cleaner_backoff_ms as u64,
-        cleaner_dedupe_buffer_bytes: c.log_cleaner_dedupe_buffer_size as u64,
-        min_insync_replicas: c.min_insync_replicas as usize,
-        replica_lag_time_max_ms: c.replica_lag_time_max_ms as u64,
-        replica_fetch_wait_max_ms: c.replica_fetch_wait_max_ms as u64,
-        replica_fetch_min_bytes: c.replica_fetch_min_bytes as i32,
-        replica_fetch_max_bytes: c.replica_fetch_max_bytes as i32,
-        replica_fetch_backoff_ms: c.replica_fetch_backoff_ms as u64,
-        replica_socket_timeout_ms: c.replica_socket_timeout_ms as u64,
-        connection_setup_timeout_ms: c.socket_connection_setup_timeout_ms as u64,
-        high_watermark_checkpoint_interval_ms: c.replica_hw_checkpoint_interval_ms as u64,
-        producer_id_expiration_ms: c.producer_id_expiration_ms,
-        // The disk is mounted at the log directory already.
-        ..PartitionsConfig::new(options.id, "")
-    }
-}
-
-fn group_config(options: &NodeOptions) -> GroupConfig {
-    let c = &options.config;
-    GroupConfig {
-        min_session_timeout_ms: c.group_min_session_timeout_ms as i32,
-        max_session_timeout_ms: c.group_max_session_timeout_ms as i32,
-        initial_rebalance_delay_ms: c.group_initial_rebalance_delay_ms as u64,
-        max_size: c.group_max_size as usize,
-        offset_metadata_max_bytes: c.offset_metadata_max_bytes as usize,
-        offsets_retention_ms: c.offsets_retention_minutes * 60_000,
-        offsets_retention_check_interval_ms: c.offsets_retention_check_interval_ms as u64,
-        commit_timeout_ms: c.offsets_commit_timeout_ms as u64,
-    }
-}
-
-fn controller_config(options: &NodeOptions) -> ControllerConfig {
-    let c = &options.config;
-    ControllerConfig {
-        me: options.id,
-        cluster_id: options.cluster_id.clone(),
-        session_timeout_ms: c.session_timeout_ms as u64,
-        max_idle_interval_ms: c.metadata_max_idle_interval_ms as u64,
-        min_insync_replicas: c.min_insync_replicas as usize,
-        unclean_leader_election: c.unclean_leader_election,
-        leader_imbalance_check_interval_ms: match c.auto_leader_rebalance {
-            true => c.leader_imbalance_check_interval_seconds as u64 * 1_000,
-            false => 0,
-        },
-        unclean_election_interval_ms: c.unclean_election_interval_ms as u64,
-        eligible_leader_replicas: c.eligible_leader_replicas,
-        num_partitions: c.num_partitions as i32,
-        default_replication_factor: c.default_replication_factor as i16,
-    }
-}
-
-fn quorum_config(options: &NodeOptions) -> QuorumConfig {
-    let c = &options.config;
-    let mut raft = crate::raft::RaftConfig::new(options.voters.keys().copied());
-    raft.election_timeout_ms = c.quorum_election_timeout_ms as u64;
-    raft.fetch_timeout_ms = c.quorum_fetch_timeout_ms as u64;
-    raft.election_backoff_max_ms = c.quorum_election_backoff_max_ms as u64;
-    raft.append_linger_ms = c.quorum_append_linger_ms as u64;
-    raft.request_timeout_ms = c.quorum_request_timeout_ms as u64;
-    raft.retry_backoff_ms = c.quorum_retry_backoff_ms as u64;
-    QuorumConfig {
-        me: options.id,
-        cluster_id: options.cluster_id.clone(),
-        voters: options.voters.iter().map(|(id, a)| (*id, (a.host.clone(), a.port))).collect::<BTreeMap<_, _>>(),
-        client_id: format!("raft-client-{}", options.id),
-        raft,
-        log: LogConfig {
-            segment_bytes: c.metadata_log_segment_bytes as u32,
-            segment_ms: c.metadata_log_segment_ms as u64,
-            ..LogConfig::default()
-        },
-        retention: crate::raft::Limits {
-            max_bytes: c.metadata_max_retention_bytes,
-            max_ms: c.metadata_max_retention_ms,
-        },
     }
 }

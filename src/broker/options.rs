@@ -28,8 +28,9 @@ pub struct NodeOptions {
     pub id: BrokerId,
     /// `cluster.id`.
     pub cluster_id: String,
-    /// The listener for clients and other brokers; it is bound and advertised under this address.
-    pub broker_listener: Address,
+    /// The listener for clients and other brokers; it is bound and advertised under this address. None if
+    /// `process.roles` is `controller` alone.
+    pub broker_listener: Option<Address>,
     /// Every voter's controller listener (`controller.quorum.voters`), this node's own among them if it votes.
     pub voters: BTreeMap<BrokerId, Address>,
     /// `log.dirs`: one directory on the node's disk.
@@ -41,9 +42,10 @@ pub struct NodeOptions {
 }
 
 impl NodeOptions {
-    /// True if this node votes in the metadata quorum and so runs a controller.
+    /// Where this node's controller listens; None if `process.roles` is `broker` alone. Whoever votes in the metadata
+    /// quorum runs a controller, and nobody else does: voters are static.
     #[must_use]
-    pub fn is_voter(&self) -> bool {
-        self.voters.contains_key(&self.id)
+    pub fn controller_listener(&self) -> Option<&Address> {
+        self.voters.get(&self.id)
     }
 }

@@ -75,7 +75,7 @@ pub enum Event {
     Started,
     /// The node's quorum role or the leader that it knows changed.
     RaftRole { epoch: LeaderEpoch, role: RaftRole, leader: Option<BrokerId> },
-    /// A voter fetched from this node, which leads the quorum in that epoch.
+    /// A voter or an observer fetched from this node, which leads the quorum in that epoch.
     RaftFetched { voter: BrokerId, epoch: LeaderEpoch },
     /// The node answered, or cast for itself, a vote; the quorum state was durable before.
     RaftVoted { epoch: LeaderEpoch, candidate: BrokerId },

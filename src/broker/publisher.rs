@@ -18,15 +18,29 @@ use crate::io::clock;
 /// Feeds one node's image, partitions and probe, and has snapshots written of it.
 pub struct Publisher {
     metadata: Arc<MetadataCache>,
+    /// None if the node is a controller alone.
+    broker: Option<BrokerSide>,
+    probe: Probe,
+    generator: SnapshotGenerator,
+    load: Load,
+}
+
+/// What of a broker follows the metadata.
+pub struct BrokerSide {
     partitions: Partitions,
     groups: Arc<Groups>,
-    probe: Probe,
     me: BrokerId,
     incarnation: Uuid,
-    generator: SnapshotGenerator,
     /// The image holds the registration of this life.
     registered: bool,
-    load: Load,
+}
+
+impl BrokerSide {
+    /// Partitions and groups of a broker, by its id and the incarnation of this life.
+    #[must_use]
+    pub fn new(partitions: Partitions, groups: &Arc<Groups>, (me, incarnation): (BrokerId, Uuid)) -> Self {
+        Self { partitions, groups: groups.clone(), me, incarnation, registered: false }
+    }
 }
 
 /// What it took to come to the metadata of this life.
@@ -41,15 +55,12 @@ impl Publisher {
     #[must_use]
     pub fn new(
         metadata: &Arc<MetadataCache>,
-        partitions: Partitions,
-        groups: &Arc<Groups>,
+        broker: Option<BrokerSide>,
         probe: Probe,
-        (me, incarnation): (BrokerId, Uuid),
         generator: SnapshotGenerator,
     ) -> Self {
         let load = Load { began_ns: clock::now().mono_ns, snapshot: None, replayed: 0 };
-        let (metadata, groups) = (metadata.clone(), groups.clone());
-        Self { metadata, partitions, groups, probe, me, incarnation, generator, registered: false, load }
+        Self { metadata: metadata.clone(), broker, probe, generator, load }
     }
 
     /// Applies every committed batch, for as long as the node lives.
@@ -95,9 +106,10 @@ impl Publisher {
 
     fn publish(&mut self, image: &Image, changes: &Changes, base: Offset, next: Offset) {
         self.tell(image, changes, base);
-        if self.is_registered(image) && !changes.is_empty() {
-            self.partitions.apply(image, changes);
-            self.groups.apply(image);
+        self.look_for_registration(image);
+        if let Some(broker) = self.broker.as_ref().filter(|b| b.registered && !changes.is_empty()) {
+            broker.partitions.apply(image, changes);
+            broker.groups.apply(image);
         }
         self.metadata.publish(Arc::new(image.clone()));
         self.probe.tell(Event::MetadataApplied { next });
@@ -105,18 +117,15 @@ impl Publisher {
 
     /// Earlier metadata is history: by it, logs would be strays whose topics are yet to be replayed, and this broker
     /// would lead what it led in an earlier life.
-    fn is_registered(&mut self, image: &Image) -> bool {
-        let mine = || image.broker(self.me).filter(|b| b.incarnation == self.incarnation);
-        if !self.registered
-            && let Some(registration) = mine()
-        {
-            self.partitions.set_broker_epoch(registration.epoch);
-            self.registered = true;
+    fn look_for_registration(&mut self, image: &Image) {
+        let Some(broker) = self.broker.as_mut().filter(|b| !b.registered) else { return };
+        if let Some(registration) = image.broker(broker.me).filter(|b| b.incarnation == broker.incarnation) {
+            broker.partitions.set_broker_epoch(registration.epoch);
+            broker.registered = true;
             let Load { began_ns, snapshot, replayed } = self.load;
             let ns = clock::now().mono_ns - began_ns;
             self.probe.tell(Event::MetadataCaughtUp { snapshot, replayed, ns });
         }
-        self.registered
     }
 
     fn tell(&self, image: &Image, changes: &Changes, offset: Offset) {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::job::{Job, What};
 use super::pool::Pool;
 use crate::base::BrokerId;
-use crate::scenario::model::{Action, Fault, Role, Scenario, When};
+use crate::scenario::model::{Action, Controllers, Fault, Role, Scenario, When};
 use crate::scenario::units::{Bytes, Millis};
 use crate::scenario::{self, random};
 use crate::trial::Capsule;
@@ -54,8 +54,17 @@ pub struct Shrinker<'a> {
 type Step = fn(&Scenario) -> Vec<Scenario>;
 
 /// The steps after the fault list, in the order in which they gain most.
-const STEPS: &[Step] =
-    &[fewer_clients, fewer_topics, fewer_partitions, fewer_brokers, shorter, less_load, less_config, rounder_times];
+const STEPS: &[Step] = &[
+    fewer_clients,
+    fewer_topics,
+    fewer_partitions,
+    fewer_brokers,
+    combined,
+    shorter,
+    less_load,
+    less_config,
+    rounder_times,
+];
 
 impl<'a> Shrinker<'a> {
     /// A search for what breaks as in `capsule`, until `deadline`.
@@ -219,7 +228,7 @@ fn weight(s: &Scenario) -> usize {
         Role::Group(g) => g.config.len() + g.count as usize,
     };
     let clients: usize = s.clients.iter().map(|c| 1 + of(&c.role)).sum();
-    s.faults.len() * 4 + clients + partitions as usize + s.cluster.brokers as usize + s.cluster.config.len()
+    s.faults.len() * 4 + clients + partitions as usize + s.cluster.nodes().count() + s.cluster.config.len()
 }
 
 fn fewer_clients(s: &Scenario) -> Vec<Scenario> {
@@ -268,6 +277,14 @@ fn fewer_brokers(s: &Scenario) -> Vec<Scenario> {
     one_less.faults.retain(|f| !names(&f.action, last));
     let possible = one_less.cluster.brokers > 0 && one_less.topics.iter().all(|t| t.replication_factor > 0);
     if possible { vec![one_less] } else { Vec::new() }
+}
+
+/// No controllers that are nodes of their own: brokers vote.
+fn combined(s: &Scenario) -> Vec<Scenario> {
+    match s.cluster.controllers {
+        Controllers::Combined => Vec::new(),
+        Controllers::Separate(_) => vec![edited(s, |s| s.cluster.controllers = Controllers::Combined)],
+    }
 }
 
 fn shorter(s: &Scenario) -> Vec<Scenario> {
@@ -354,6 +371,7 @@ fn edited(scenario: &Scenario, edit: impl FnOnce(&mut Scenario)) -> Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::model::Target;
 
     fn scenario() -> Scenario {
         let text = r#"{"name": "s", "cluster": {"brokers": 3, "config": {"min.insync.replicas": 2}},
@@ -386,6 +404,17 @@ mod tests {
         assert_eq!(tidied.faults.iter().map(|f| f.action.name()).collect::<Vec<_>>(), ["isolate", "heal"]);
         let single = edited(&scenario(), |s| s.cluster.brokers = 1);
         assert_eq!(fewer_brokers(&single), []);
+    }
+
+    #[test]
+    fn controllers_of_their_own_are_given_up_unless_they_are_named() {
+        let apart = edited(&scenario(), |s| s.cluster.controllers = Controllers::Separate(3));
+        let together = combined(&apart).pop().and_then(tidy).expect("nothing names a controller");
+        assert!(weight(&together) < weight(&apart));
+        assert_eq!(combined(&together), []);
+        let crash = Action::Crash(Target::Node(BrokerId(1001)));
+        let named = edited(&apart, |s| s.faults.push(Fault::at(Millis(100), crash)));
+        assert_eq!(combined(&named).pop().and_then(tidy), None);
     }
 
     #[test]

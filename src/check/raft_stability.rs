@@ -37,7 +37,7 @@ struct Member {
 }
 
 pub(super) struct RaftStability {
-    voters: usize,
+    voters: Vec<BrokerId>,
     timeouts: QuorumTimeouts,
     members: BTreeMap<BrokerId, Member>,
     /// When each voter last fetched, by the word of the leader that it fetched from.
@@ -46,14 +46,20 @@ pub(super) struct RaftStability {
 
 impl RaftStability {
     pub(super) fn new(promises: &Promises) -> Self {
-        let (voters, timeouts) = (promises.voters.len(), promises.quorum);
+        let (voters, timeouts) = (promises.voters.clone(), promises.quorum);
         Self { voters, timeouts, members: BTreeMap::new(), fetches: BTreeMap::new() }
     }
     pub(super) fn observe(&mut self, node: BrokerId, event: &Event, out: &mut Findings) {
-        if let Event::RaftFetched { voter, .. } = event {
+        // Observers follow and fetch as well, but have no say.
+        if let Event::RaftFetched { voter, .. } = event
+            && self.voters.contains(voter)
+        {
             self.fetches.insert((node, *voter), out.at_ns);
         }
         let Event::RaftRole { epoch, role, leader } = event else { return };
+        if !self.voters.contains(&node) {
+            return;
+        }
         if *role == RaftRole::Candidate {
             self.campaign(node, *epoch, out);
         }
@@ -84,11 +90,12 @@ impl RaftStability {
         for (node, m) in self.members.iter().filter(|(_, m)| m.role == RaftRole::Leader && !m.standing) {
             let fetches = self.fetches.range((*node, BrokerId(i32::MIN))..=(*node, BrokerId(i32::MAX)));
             let followers: Vec<_> = fetches.filter(|(_, at)| lately(**at)).map(|((_, voter), _)| voter.0).collect();
-            if !lately(m.since_ns) && followers.len() < self.voters / 2 {
+            if !lately(m.since_ns) && followers.len() < self.voters.len() / 2 {
                 zombies.push(format!(
                     "node {node} still leads the quorum in epoch {}, though of {} voters only {followers:?} have fetched from it \
                      lately",
-                    m.epoch, self.voters
+                    m.epoch,
+                    self.voters.len()
                 ));
             }
         }
@@ -113,11 +120,11 @@ impl RaftStability {
             .filter(|(id, m)| **id != node && (*id == leader || follows(m)))
             .map(|(id, _)| id.0)
             .collect();
-        if self.voters - content.len() < self.voters / 2 + 1 {
+        let voters = self.voters.len();
+        if voters - content.len() < voters / 2 + 1 {
             let evidence = format!(
-                "node {node} campaigns in epoch {epoch} although {content:?} of {} voters have long been content with \
-                 leader {leader}",
-                self.voters
+                "node {node} campaigns in epoch {epoch} although {content:?} of {voters} voters have long been content with \
+                 leader {leader}"
             );
             out.report("RAFT-STABLE", None, evidence);
         }

@@ -275,13 +275,16 @@ pub struct ServeArgs {
     /// How many brokers
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub brokers: u16,
+    /// How many controllers are nodes of their own; with 0 the first brokers vote in the metadata quorum as well
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=9))]
+    pub controllers: u16,
     /// The first broker's port for clients; the others follow
     #[arg(long, value_name = "P", default_value_t = 9092, value_parser = clap::value_parser!(u16).range(1..=64_436))]
     pub port: u16,
-    /// Where the brokers keep their logs [default: a fresh temporary directory]
+    /// Where the nodes keep their logs [default: a fresh temporary directory]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Configuration of every broker, under Kafka's keys; may be repeated
+    /// Configuration of every node, under Kafka's keys; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = config_entry)]
     pub config: Vec<(String, String)>,
 }

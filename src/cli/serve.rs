@@ -1,4 +1,4 @@
-//! `ktrial serve`: a real cluster for real Kafka clients, all brokers in this process, until ctrl-c or SIGTERM.
+//! `ktrial serve`: a real cluster for real Kafka clients, all nodes in this process, until ctrl-c or SIGTERM.
 //!
 //! What can be wrong with the command line is found before anything runs. No protocol lives here.
 
@@ -25,15 +25,21 @@ use crate::io::{task, time};
 
 /// Brokers listen, and are advertised, here only: nothing authenticates a client.
 const HOST: &str = "127.0.0.1";
-/// A broker's controller listener stands so far above its listener for clients.
+/// The first controller listener stands so far above the first broker's listener for clients; the others follow.
 const CONTROLLER_PORTS: u16 = 1_000;
+/// The id of the first controller that is a node of its own; no broker has one as high.
+const FIRST_CONTROLLER: u16 = 1_001;
 /// No more voters than this: each one more makes every metadata commit wait for more disks.
 const MAX_VOTERS: u16 = 3;
+/// What the names of the directories of brokers begin with.
+const BROKER_DIR: &str = "broker-";
+/// What the names of the directories of separate controllers begin with.
+const CONTROLLER_DIR: &str = "controller-";
 /// The same at every start, so that a data directory can be served again.
 const CLUSTER_ID: &str = "ktrial-real-cluster";
 /// How often a starting cluster is asked whether all its brokers serve.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
-/// The exit code if a broker ended without being asked to.
+/// The exit code if a node ended without being asked to.
 const BROKER_FAILED: u8 = 1;
 
 /// Serves until the process is asked to stop.
@@ -55,33 +61,42 @@ pub fn serve(args: &ServeArgs, streams: &mut Streams<'_>) -> io::Result<u8> {
     }
 }
 
-/// Every broker's options, its ports free and its directory made; or what is wrong.
+/// Every node's options, its ports free and its directory made; or what is wrong.
 fn plan(args: &ServeArgs) -> Result<Vec<NodeOptions>, String> {
     let config = config(&args.config)?;
     if let Some(root) = &args.data {
-        check_data(root, args.brokers)?;
+        check_data(root, args.brokers, args.controllers)?;
     }
-    let address = |id: u16, above: u16| Address::new(HOST, args.port + above + id - 1);
-    let voters: BTreeMap<_, _> =
-        (1..=voters(args.brokers)).map(|id| (BrokerId(i32::from(id)), address(id, CONTROLLER_PORTS))).collect();
-    let listeners = (1..=args.brokers).map(|id| address(id, 0));
-    listeners.chain(voters.values().cloned()).try_for_each(|address| check_free(&address))?;
+    let address = |port: u16| Address::new(HOST, port);
+    let voter_ids: Vec<u16> = match args.controllers {
+        0 => (1..=voters(args.brokers)).collect(),
+        separate => (FIRST_CONTROLLER..FIRST_CONTROLLER + separate).collect(),
+    };
+    let voters: BTreeMap<_, _> = (args.port + CONTROLLER_PORTS..)
+        .zip(&voter_ids)
+        .map(|(port, id)| (BrokerId(i32::from(*id)), address(port)))
+        .collect();
+    let listeners: BTreeMap<u16, Address> = (1..=args.brokers).map(|id| (id, address(args.port + id - 1))).collect();
+    listeners.values().chain(voters.values()).try_for_each(check_free)?;
     let root = args.data.clone().map_or_else(fresh_directory, Ok)?;
     let node = |id: u16| {
-        let directory = root.join(format!("broker-{id}"));
+        let listener = listeners.get(&id);
+        let role = if listener.is_some() { BROKER_DIR } else { CONTROLLER_DIR };
+        let directory = root.join(format!("{role}{id}"));
         std::fs::create_dir_all(&directory).map_err(|e| format!("cannot make {}: {e}", directory.display()))?;
         let log_dir = directory.to_str().ok_or_else(|| format!("{} is not UTF-8", directory.display()))?.to_owned();
         Ok(NodeOptions {
             id: BrokerId(i32::from(id)),
             cluster_id: CLUSTER_ID.to_owned(),
-            broker_listener: address(id, 0),
+            broker_listener: listener.cloned(),
             voters: voters.clone(),
             log_dir,
             rack: None,
             config: config.clone(),
         })
     };
-    (1..=args.brokers).map(node).collect()
+    let separate = voter_ids.iter().copied().filter(|id| *id >= FIRST_CONTROLLER);
+    separate.chain(1..=args.brokers).map(node).collect()
 }
 
 /// An even number of voters survives no more failures than one voter less.
@@ -107,12 +122,16 @@ fn check_free(address: &Address) -> Result<(), String> {
         .map_err(|error| format!("cannot listen on {}:{}: {error}", address.host, address.port))
 }
 
-/// What an earlier cluster left can be served with as many brokers as it had only.
-fn check_data(root: &Path, brokers: u16) -> Result<(), String> {
-    let there = brokers_in(root).map_err(|error| format!("cannot read {}: {error}", root.display()))?;
+/// What an earlier cluster left can be served with as many brokers and controllers as it had only.
+fn check_data(root: &Path, brokers: u16, controllers: u16) -> Result<(), String> {
+    let count = |role| directories(root, role).map_err(|error| format!("cannot read {}: {error}", root.display()));
+    let (there, voters) = (count(BROKER_DIR)?, count(CONTROLLER_DIR)?);
     // A quorum that takes in voters with empty logs could elect them and lose what the others hold.
     if there != 0 && there != usize::from(brokers) {
         return Err(format!("{} holds a cluster with --brokers {there}, not {brokers}", root.display()));
+    }
+    if there + voters != 0 && voters != usize::from(controllers) {
+        return Err(format!("{} holds a cluster with --controllers {voters}, not {controllers}", root.display()));
     }
     Ok(())
 }
@@ -129,25 +148,26 @@ fn fresh_directory() -> Result<PathBuf, String> {
     unreachable!("numbers do not run out")
 }
 
-fn brokers_in(root: &Path) -> io::Result<usize> {
+/// How many nodes of a role have left something here.
+fn directories(root: &Path, role: &str) -> io::Result<usize> {
     if !root.exists() {
         return Ok(0);
     }
-    let mut brokers = 0;
+    let mut found = 0;
     for entry in std::fs::read_dir(root)? {
-        brokers += usize::from(entry?.file_name().to_string_lossy().starts_with("broker-"));
+        found += usize::from(entry?.file_name().to_string_lossy().starts_with(role));
     }
-    Ok(brokers)
+    Ok(found)
 }
 
-/// The brokers of this process.
-struct Brokers {
+/// The nodes of this process.
+struct Nodes {
     running: JoinSet<(BrokerId, Result<(), NodeError>)>,
     stop: watch::Sender<bool>,
     failed: bool,
 }
 
-impl Brokers {
+impl Nodes {
     fn start(nodes: &[NodeOptions]) -> Self {
         let (stop, _) = watch::channel(false);
         let (serving, _) = watch::channel(nodes.len());
@@ -165,23 +185,23 @@ impl Brokers {
         Self { running, stop, failed: false }
     }
 
-    /// One broker has ended. One that was not asked to takes the others with it.
+    /// One node has ended. One that was not asked to takes the others with it.
     fn ended(
         &mut self,
-        broker: Result<(BrokerId, Result<(), NodeError>), JoinError>,
+        node: Result<(BrokerId, Result<(), NodeError>), JoinError>,
         streams: &mut Streams<'_>,
     ) -> io::Result<()> {
-        self.failed |= !matches!(broker, Ok((_, Ok(()))));
+        self.failed |= !matches!(node, Ok((_, Ok(()))));
         self.stop.send_replace(true);
-        match broker {
+        match node {
             Ok((_, Ok(()))) => Ok(()),
-            Ok((id, Err(error))) => writeln!(streams.err, "ktrial: broker {id}: {error}"),
-            Err(error) => writeln!(streams.err, "ktrial: a broker panicked: {error}"),
+            Ok((id, Err(error))) => writeln!(streams.err, "ktrial: node {id}: {error}"),
+            Err(error) => writeln!(streams.err, "ktrial: a node panicked: {error}"),
         }
     }
 }
 
-/// One broker that still needs the controller; dropped when it does no more.
+/// One node that still needs the controller; dropped when it does no more.
 struct Serving(Arc<watch::Sender<usize>>);
 
 impl Drop for Serving {
@@ -190,7 +210,7 @@ impl Drop for Serving {
     }
 }
 
-/// Waits until every broker of the process has said goodbye to the controller: it is one of them.
+/// Waits until every broker of the process has said goodbye to the controller: it is one of the nodes.
 async fn leave(me: Serving) {
     let mut serving = me.0.subscribe();
     drop(me);
@@ -199,7 +219,7 @@ async fn leave(me: Serving) {
 }
 
 async fn run(nodes: Vec<NodeOptions>, streams: &mut Streams<'_>) -> io::Result<u8> {
-    let mut brokers = Brokers::start(&nodes);
+    let mut running = Nodes::start(&nodes);
     let (mut announced, mut stopping) = (false, false);
     let all_serve = all_serve(&nodes);
     let asked_to_stop = task::shutdown_requested();
@@ -209,12 +229,12 @@ async fn run(nodes: Vec<NodeOptions>, streams: &mut Streams<'_>) -> io::Result<u
             biased;
             () = &mut asked_to_stop, if !stopping => {
                 stopping = true;
-                brokers.stop.send_replace(true);
+                running.stop.send_replace(true);
                 writeln!(streams.out, "stopping")?;
             }
-            ended = brokers.running.join_next() => match ended {
-                Some(broker) => {
-                    brokers.ended(broker, streams)?;
+            ended = running.running.join_next() => match ended {
+                Some(node) => {
+                    running.ended(node, streams)?;
                     stopping = true;
                 }
                 None => break,
@@ -226,28 +246,38 @@ async fn run(nodes: Vec<NodeOptions>, streams: &mut Streams<'_>) -> io::Result<u
         }
     }
     writeln!(streams.out, "stopped")?;
-    Ok(if brokers.failed { BROKER_FAILED } else { 0 })
+    Ok(if running.failed { BROKER_FAILED } else { 0 })
 }
 
 /// Ends when every broker answers and knows that all the others are in the cluster.
 async fn all_serve(nodes: &[NodeOptions]) {
-    for node in nodes {
+    let count = listeners(nodes).count();
+    for listener in listeners(nodes) {
         let mut config = AdminConfig::default();
-        config.common.bootstrap_servers = vec![(HOST.to_owned(), node.broker_listener.port)];
+        config.common.bootstrap_servers = vec![(HOST.to_owned(), listener.port)];
         let mut admin = Admin::new(config).expect("an admin client with an address to go to");
-        while admin.describe_cluster().await.map_or(0, |cluster| cluster.brokers.len()) < nodes.len() {
+        while admin.describe_cluster().await.map_or(0, |cluster| cluster.brokers.len()) < count {
             time::sleep(ASK_AGAIN).await;
         }
     }
 }
 
+/// Where clients reach the brokers.
+fn listeners(nodes: &[NodeOptions]) -> impl Iterator<Item = &Address> {
+    nodes.iter().filter_map(|node| node.broker_listener.as_ref())
+}
+
 /// Says where clients find the cluster and where its data are.
 fn announce(nodes: &[NodeOptions], streams: &mut Streams<'_>) -> io::Result<()> {
     for node in nodes {
-        let address = &node.broker_listener;
-        writeln!(streams.out, "broker {}: {}:{}, data in {}", node.id, address.host, address.port, node.log_dir)?;
+        let (role, address) = match (&node.broker_listener, node.controller_listener()) {
+            (Some(address), _) => ("broker", address),
+            (None, Some(address)) => ("controller", address),
+            (None, None) => unreachable!("a node has a role"),
+        };
+        writeln!(streams.out, "{role} {}: {}:{}, data in {}", node.id, address.host, address.port, node.log_dir)?;
     }
-    let servers: Vec<_> = nodes.iter().map(|n| format!("{HOST}:{}", n.broker_listener.port)).collect();
+    let servers: Vec<_> = listeners(nodes).map(|address| format!("{HOST}:{}", address.port)).collect();
     writeln!(streams.out, "ready: bootstrap.servers={}; ctrl-c stops", servers.join(","))?;
     streams.out.flush()
 }

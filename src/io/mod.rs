@@ -17,6 +17,7 @@ use real as backing;
 use sim as backing;
 
 mod timing;
+mod volume;
 pub mod watch;
 
 /// Opens the random stream called `name` of this node's present life.
@@ -49,4 +50,5 @@ pub mod net {
 /// Files and directories of this node.
 pub mod disk {
     pub use super::backing::disk::{Disk, File};
+    pub use super::volume::Volume;
 }

@@ -1,11 +1,12 @@
 //! What a leader does: proposals, the high watermark, fetches answered or kept waiting, check-quorum (Kafka's
 //! `LeaderState`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::ResponseError;
 
 use super::core::RaftCore;
+use super::description::Fetches;
 use super::message::{Batch, Body, Content, ElectionState, Output, ReadChunk, ReadRange, Request, Token};
 use super::roles::{Fetch, Leader, Progress, Role, WaitingFetch};
 use super::snapshots::{Agreement, no_records};
@@ -18,11 +19,15 @@ impl RaftCore {
         let epoch = self.election.epoch;
         let epoch_start = self.log.log_end();
         assert!(self.high_watermark.is_none_or(|committed| committed <= epoch_start), "committed beyond the log");
-        let unknown = |id| (id, Progress { offset: Offset::NONE, acknowledged: false, announce_at: now.mono_ns });
+        let unknown = |id| {
+            let (offset, fetches) = (Offset::NONE, Fetches::default());
+            (id, Progress { offset, acknowledged: false, announce_at: now.mono_ns, fetches })
+        };
         let leader = Leader {
             epoch_start,
             high_watermark: None,
             voters: self.other_voters().into_iter().map(unknown).collect(),
+            observers: BTreeMap::new(),
             fetched: BTreeSet::new(),
             check_quorum_at: self.check_quorum_deadline(now),
             lingering: Vec::new(),
@@ -154,9 +159,13 @@ impl RaftCore {
     }
     /// A voter's fetch says that everything below its offset is on that voter's device.
     fn acknowledge(&mut self, now: Now, replica: BrokerId, offset: Offset, out: &mut Vec<Output>) {
+        let leader_end = self.log.log_end();
         let Some(leader) = self.role.leading_mut() else { return };
-        let Some(voter) = leader.voters.get_mut(&replica) else { return };
+        let Some(voter) = leader.voters.get_mut(&replica) else {
+            return leader.note_observer(now, replica, offset, leader_end);
+        };
         voter.offset = offset;
+        voter.fetches.note(now, offset, leader_end);
         self.heard_from(now, replica);
         if self.advance_leader_high_watermark(out) {
             self.serve_waiting(out);

@@ -40,6 +40,7 @@
 
 mod config;
 mod core;
+mod description;
 mod election;
 mod following;
 mod leading;
@@ -54,6 +55,7 @@ mod tests;
 
 pub use config::RaftConfig;
 pub use core::RaftCore;
+pub use description::{QuorumDescription, ReplicaDescription};
 pub use message::{
     Answer, Batch, Body, Content, ElectionState, Input, Leadership, Output, ReadChunk, ReadRange, Reply, Request,
     RequestId, Response, SnapshotId, Token,

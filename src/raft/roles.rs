@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::description::Fetches;
 use super::message::{Batch, SnapshotId, Token};
 use crate::base::{BrokerId, LeaderEpoch, Offset};
 
@@ -130,6 +131,8 @@ pub(super) struct Leader {
     pub(super) high_watermark: Option<Offset>,
     /// The other voters.
     pub(super) voters: BTreeMap<BrokerId, Progress>,
+    /// Whoever fetches and has no vote.
+    pub(super) observers: BTreeMap<BrokerId, Fetches>,
     /// Who fetched since the check-quorum timer was last set.
     pub(super) fetched: BTreeSet<BrokerId>,
     pub(super) check_quorum_at: u64,
@@ -148,6 +151,7 @@ pub(super) struct Progress {
     pub(super) acknowledged: bool,
     /// When to announce the leadership to it unless it fetches before.
     pub(super) announce_at: u64,
+    pub(super) fetches: Fetches,
 }
 
 /// A fetch that waits for something to send.

@@ -26,6 +26,8 @@ mod validate_operations;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_controllers;
 
 pub use json::Position;
 pub use model::Scenario;

@@ -102,8 +102,22 @@ fn a_value_of_the_wrong_type_or_out_of_bounds_is_named_with_what_belongs_there()
             "\"120\"",
             "duration: \"120\" is not a time; write a whole number with ms, s, m or h, like \"10s\"",
         ),
-        ("\"combined\"", "3", "cluster.controllers: expected \"combined\", found 3"),
-        ("\"combined\"", "\"combine\"", "cluster.controllers: \"combine\" is not known; did you mean \"combined\"?"),
+        ("{ \"separate\": 3 }", "3", "cluster.controllers: expected \"combined\" or an object (controllers), found 3"),
+        (
+            "{ \"separate\": 3 }",
+            "\"combine\"",
+            "cluster.controllers: \"combine\" is not known; did you mean \"combined\"?",
+        ),
+        (
+            "{ \"separate\": 3 }",
+            "{ \"separate\": 0 }",
+            "cluster.controllers.separate: expected a whole number from 1 to 9, found 0",
+        ),
+        (
+            "{ \"separate\": 3 }",
+            "{ \"seperate\": 3 }",
+            "unknown key \"seperate\" in cluster.controllers; did you mean \"separate\"?",
+        ),
         ("\"heal\": \"all\"", "\"heal\": \"some\"", "faults[7].heal: \"some\" is not known; there is all"),
         (
             "\"crash\": \"controller\"",
@@ -256,7 +270,7 @@ fn faults_are_held_against_what_came_before_them_in_time() {
     );
     assert_eq!(
         complaint(&with(r#"{"at": "1s", "start": "controller"}"#)),
-        "faults[0].start: only `broker`, `client`, `region` and \"all-brokers\" can be started"
+        "faults[0].start: only `broker`, `node`, `client`, `region` and \"all-brokers\" can be started"
     );
     assert_eq!(
         complaint(&with(r#"{"at": "1s", "start": "all-brokers"}"#)),
@@ -356,7 +370,7 @@ fn faults_that_cannot_happen_are_refused() {
         ),
         (
             r#"{"at": "1s", "leave": {"broker": 1}}"#,
-            "faults[0].leave.broker: broker 1 votes in the quorum; only who has joined can leave",
+            "faults[0].leave.broker: broker 1 was there from the start; only who has joined can leave",
         ),
         (r#"{"at": "1s", "for": "2s", "elect-preferred": "all"}"#, "faults[0].for: elect-preferred is over at once"),
         // What ended by itself, or may have, can be started.

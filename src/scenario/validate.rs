@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Acks, Action, Assign, Client, Producer, Role, Scenario, Topic};
+use super::model::{Acks, Action, Assign, Client, FIRST_CONTROLLER, Producer, Role, Scenario, Topic};
 use super::{validate_expect, validate_faults, validate_groups};
 use crate::base::nearest::hint;
 use crate::base::{BrokerId, TopicPartition};
@@ -50,10 +50,30 @@ impl Check<'_> {
     }
 
     pub(super) fn broker(&mut self, path: &str, id: BrokerId) -> bool {
-        let count = self.scenario.cluster.brokers;
-        let known = self.scenario.cluster.ids().any(|known| known == id);
+        let cluster = &self.scenario.cluster;
+        let known = cluster.ids().any(|known| known == id);
         if !known {
-            self.complain(path, format!("{path}: there is no broker {id}; the cluster has brokers 1 to {count}"));
+            let count = cluster.brokers;
+            let what = match cluster.is_controller(id) {
+                true => format!("node {id} is a controller and no broker"),
+                false => format!("there is no broker {id}"),
+            };
+            self.complain(path, format!("{path}: {what}; the cluster has brokers 1 to {count}"));
+        }
+        known
+    }
+
+    /// A broker or a separate controller.
+    pub(super) fn node(&mut self, path: &str, id: BrokerId) -> bool {
+        let cluster = &self.scenario.cluster;
+        let known = cluster.nodes().any(|known| known == id);
+        if !known {
+            let controllers = cluster.controller_ids().last();
+            let controllers =
+                controllers.map_or(String::new(), |last| format!(" and controllers {FIRST_CONTROLLER} to {last}"));
+            let count = cluster.brokers;
+            let text = format!("{path}: there is no broker {id}; the cluster has brokers 1 to {count}{controllers}");
+            self.complain(path, text);
         }
         known
     }
@@ -84,7 +104,7 @@ impl Check<'_> {
 
     fn cluster(&mut self) {
         for id in self.scenario.cluster.broker_config.keys() {
-            self.broker(&format!("cluster.broker-config.{id}"), *id);
+            self.node(&format!("cluster.broker-config.{id}"), *id);
         }
         self.regions();
         if self.scenario.duration.0 == 0 || self.scenario.duration.0 > MAX_DURATION_MS {
@@ -92,22 +112,22 @@ impl Check<'_> {
         }
     }
 
-    /// Every broker is in one region, or there is none; latencies are between regions that exist.
+    /// Every node is in one region, or there is none; latencies are between regions that exist.
     fn regions(&mut self) {
         let cluster = &self.scenario.cluster;
         let mut homes: BTreeMap<BrokerId, &str> = BTreeMap::new();
         for (name, members) in &cluster.regions {
             for (i, id) in members.iter().enumerate() {
                 let place = format!("cluster.regions.{name}[{i}]");
-                if self.broker(&place, *id)
+                if self.node(&place, *id)
                     && let Some(other) = homes.insert(*id, name)
                 {
-                    self.complain(&place, format!("{place}: broker {id} is in region {other:?} already"));
+                    self.complain(&place, format!("{place}: {} is in region {other:?} already", cluster.name_of(*id)));
                 }
             }
         }
-        if let Some(id) = cluster.ids().find(|id| !cluster.regions.is_empty() && !homes.contains_key(id)) {
-            self.complain("cluster.regions", format!("cluster.regions: broker {id} is in no region"));
+        if let Some(id) = cluster.nodes().find(|id| !cluster.regions.is_empty() && !homes.contains_key(id)) {
+            self.complain("cluster.regions", format!("cluster.regions: {} is in no region", cluster.name_of(id)));
         }
         for (a, others) in &cluster.region_latency {
             self.region(&format!("cluster.region-latency.{a}"), a);
@@ -146,7 +166,7 @@ impl Check<'_> {
 
     /// Whether the cluster has room for a topic.
     pub(super) fn shape_of(&mut self, topic: &Topic, path: &str) {
-        let brokers = self.scenario.voters().len() as u32;
+        let brokers = self.scenario.founders().len() as u32;
         if topic.replication_factor > brokers {
             let place = format!("{path}.replication-factor");
             let factor = topic.replication_factor;

@@ -63,7 +63,11 @@ fn others(check: &mut Check<'_>) {
         moment(check, &format!("{path}.at"), controller.at);
         for (key, id) in [("is", controller.is), ("not", controller.not)] {
             if let Some(id) = id {
-                check.broker(&format!("{path}.{key}"), id);
+                let place = format!("{path}.{key}");
+                if check.node(&place, id) && !check.scenario.voters().contains(&id) {
+                    let name = check.scenario.cluster.name_of(id);
+                    check.complain(&place, format!("{place}: {name} has no vote and is never the active controller"));
+                }
             }
         }
     }

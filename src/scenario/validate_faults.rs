@@ -1,7 +1,7 @@
 //! Whether faults can happen: whom they hit exists, when they happen lies inside the run, what they ask for can be.
 
 use super::apis;
-use super::model::{Action, After, ClientName, Fault, Member, Milestone, Role, Target, When};
+use super::model::{Action, After, ClientName, Controllers, Fault, Member, Milestone, Role, Target, When};
 use super::units::Millis;
 use super::validate::Check;
 use super::{validate_groups, validate_lives, validate_operations};
@@ -61,7 +61,7 @@ fn milestone(check: &mut Check<'_>, path: &str, after: &After) {
         check.partition(&format!("{path}.partition"), tp);
     }
     if let Some(id) = after.broker {
-        check.broker(&format!("{path}.broker"), id);
+        check.node(&format!("{path}.broker"), id);
     }
     if let Some(id) = &after.group {
         validate_groups::known(check, &format!("{path}.group"), id);
@@ -87,6 +87,9 @@ fn target(check: &mut Check<'_>, path: &str, target: &Target) {
     match target {
         Target::Broker(id) => {
             check.broker(&format!("{path}.broker"), *id);
+        }
+        Target::Node(id) => {
+            check.node(&format!("{path}.node"), *id);
         }
         Target::LeaderOf(tp) => {
             check.partition(&format!("{path}.leader-of"), tp);
@@ -131,6 +134,16 @@ pub(super) fn member(check: &mut Check<'_>, path: &str, name: &ClientName) {
     }
 }
 
+/// True if a target can mean nobody but separate controllers.
+fn controllers_only(check: &Check<'_>, target: &Target) -> bool {
+    let cluster = &check.scenario.cluster;
+    match target {
+        Target::Node(id) => cluster.is_controller(*id),
+        Target::Controller | Target::Voter => cluster.controllers != Controllers::Combined,
+        _ => false,
+    }
+}
+
 /// Faults of what only a broker has.
 fn whom(check: &mut Check<'_>, path: &str, action: &Action, target: &Target) {
     let brokers_only = matches!(
@@ -145,6 +158,10 @@ fn whom(check: &mut Check<'_>, path: &str, action: &Action, target: &Target) {
     );
     if brokers_only && matches!(target, Target::Client(_)) {
         check.complain(path, format!("{path}: clients have no disk; only brokers can be hit"));
+    }
+    let of_logs = matches!(action, Action::Wipe(_) | Action::BitRot(_) | Action::Misdirect(_));
+    if of_logs && controllers_only(check, target) {
+        check.complain(path, format!("{path}: separate controllers hold no partitions; only brokers can be hit"));
     }
     let writes = |target: &Target| match target {
         Target::Client(name) => plays(check, name, |role| matches!(role, Role::Producer(_))),
@@ -163,9 +180,10 @@ fn what(check: &mut Check<'_>, path: &str, action: &Action) {
         Action::Partition(partition) => groups(check, path, &partition.groups),
         Action::Bridge(bridge) => {
             groups(check, path, &bridge.groups);
-            check.broker(&format!("{path}.over"), bridge.over);
+            check.node(&format!("{path}.over"), bridge.over);
             if bridge.groups.iter().flatten().any(|member| *member == Member::Broker(bridge.over)) {
-                let text = format!("{path}.over: broker {} reaches everybody and is in no group", bridge.over);
+                let over = check.scenario.cluster.name_of(bridge.over);
+                let text = format!("{path}.over: {over} reaches everybody and is in no group");
                 check.complain(format!("{path}.over"), text);
             }
         }
@@ -208,7 +226,7 @@ fn groups(check: &mut Check<'_>, path: &str, groups: &[Vec<Member>]) {
             let place = format!("{path}.groups[{g}][{m}]");
             match member {
                 Member::Broker(id) => {
-                    check.broker(&place, *id);
+                    check.node(&place, *id);
                 }
                 Member::Client(name) => client(check, &place, name),
             }

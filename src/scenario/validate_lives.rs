@@ -1,4 +1,4 @@
-//! Whether nobody starts who was never down: what is known beforehand about the brokers' lives.
+//! Whether nobody starts who was never down: what is known beforehand about the nodes' lives.
 //!
 //! Only faults at fixed moments are followed. Whoever may be hit at another moment, or by a target that is resolved
 //! late, may be in any state, and is not complained about.
@@ -10,7 +10,7 @@ use super::units::Millis;
 use super::validate::Check;
 use crate::base::BrokerId;
 
-/// What is known beforehand about a broker at a moment.
+/// What is known beforehand about a node at a moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Known {
     Up,
@@ -21,7 +21,7 @@ enum Known {
     Perhaps,
 }
 
-/// What an action makes of a broker.
+/// What an action makes of a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     Dies,
@@ -49,10 +49,10 @@ struct Moment<'a> {
     by_itself: bool,
 }
 
-/// Walks through the faults in the order of time with what is known about each broker.
+/// Walks through the faults in the order of time with what is known about each node.
 pub(super) fn sequence(check: &mut Check<'_>) {
     let scenario = check.scenario;
-    let mut brokers: BTreeMap<BrokerId, Known> = scenario.cluster.ids().map(|id| (id, Known::Up)).collect();
+    let mut brokers: BTreeMap<BrokerId, Known> = scenario.cluster.nodes().map(|id| (id, Known::Up)).collect();
     // Whoever joins or leaves does so when its turn comes.
     let mut uncertain = scenario.joining();
     let mut moments = Vec::new();
@@ -90,12 +90,13 @@ pub(super) fn sequence(check: &mut Check<'_>) {
     healing(check);
 }
 
-/// Brokers that a target may mean.
+/// Nodes that a target may mean.
 fn may_hit(target: &Target, cluster: &Cluster) -> Vec<BrokerId> {
     match target {
-        Target::Broker(id) => vec![*id],
+        Target::Broker(id) | Target::Node(id) => vec![*id],
         Target::Client(_) => Vec::new(),
         Target::Region(name) => cluster.regions.get(name).cloned().unwrap_or_default(),
+        Target::Controller | Target::Voter => cluster.nodes().collect(),
         _ => cluster.ids().collect(),
     }
 }
@@ -108,13 +109,13 @@ fn take(
     moment: &Moment<'_>,
 ) {
     let sure = match moment.target {
-        Target::Broker(id) => vec![*id],
-        Target::AllBrokers => brokers.keys().copied().collect(),
+        Target::Broker(id) | Target::Node(id) => vec![*id],
+        Target::AllBrokers => check.scenario.cluster.ids().collect(),
         Target::Client(_) => return,
         Target::Region(name) => check.scenario.cluster.regions.get(name).cloned().unwrap_or_default(),
         _ => return late(check, brokers, path, moment),
     };
-    let one = matches!(moment.target, Target::Broker(_));
+    let one = matches!(moment.target, Target::Broker(_) | Target::Node(_));
     if !one && !moment.by_itself {
         nobody(check, brokers, path, (moment.step, &sure));
     }
@@ -131,7 +132,7 @@ fn take(
             _ => None,
         };
         if let Some(wrong) = wrong.filter(|_| one && !moment.by_itself) {
-            check.complain(path, format!("{path}: broker {id} {wrong} at that time"));
+            check.complain(path, format!("{path}: {} {wrong} at that time", check.scenario.cluster.name_of(id)));
         }
         *known = match (moment.step, *known) {
             (Step::Dies, _) => Known::Down,
@@ -164,7 +165,7 @@ fn late(check: &mut Check<'_>, brokers: &mut BTreeMap<BrokerId, Known>, path: &s
         Step::Dies | Step::Stands => "",
     };
     if !what.is_empty() && !moment.by_itself {
-        let text = format!("{path}: only `broker`, `client`, `region` and \"all-brokers\" can be {what}");
+        let text = format!("{path}: only `broker`, `node`, `client`, `region` and \"all-brokers\" can be {what}");
         return check.complain(path, text);
     }
     for known in brokers.values_mut().filter(|known| **known != Known::Down) {

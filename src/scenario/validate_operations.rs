@@ -44,14 +44,14 @@ pub(super) fn operation(check: &mut Check<'_>, path: &str, action: &Action) {
         }
         Action::Join(Comer::Broker(broker)) => {
             check.broker(&format!("{path}.broker"), *broker);
-            if check.scenario.voters().is_empty() {
+            if check.scenario.founders().is_empty() {
                 check.complain(path, format!("{path}: somebody must be there that others can join"));
             }
         }
         Action::Leave(Comer::Broker(broker)) => {
             let place = format!("{path}.broker");
             if check.broker(&place, *broker) && !check.scenario.joining().contains(broker) {
-                let text = format!("{place}: broker {broker} votes in the quorum; only who has joined can leave");
+                let text = format!("{place}: broker {broker} was there from the start; only who has joined can leave");
                 check.complain(&place, text);
             }
         }

@@ -7,11 +7,11 @@ use crate::world::cluster::Cluster;
 
 /// What still keeps the cluster from being whole: the first reason in the order in which they depend on each other.
 pub(super) fn cluster_pending(cluster: &Cluster, witness: &Witness) -> Option<String> {
-    if let Some(down) = cluster.brokers().find(|id| !cluster.is_running(*id)) {
-        return Some(format!("broker {down} does not run"));
+    if let Some(down) = cluster.nodes().find(|id| !cluster.is_running(*id)) {
+        return Some(format!("node {down} does not run"));
     }
-    if let Some(stopping) = cluster.brokers().find(|id| cluster.is_stopping(*id)) {
-        return Some(format!("broker {stopping} has not ended since it was asked to stop"));
+    if let Some(stopping) = cluster.nodes().find(|id| cluster.is_stopping(*id)) {
+        return Some(format!("node {stopping} has not ended since it was asked to stop"));
     }
     if witness.quorum_leader().is_none() {
         return Some("the metadata quorum has no leader".to_owned());

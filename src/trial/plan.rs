@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::applications;
-use super::run::ids;
 use crate::base::{BrokerId, TopicPartition};
 use crate::broker::config::BrokerConfig;
 use crate::broker::groups::{Groups, OFFSETS_TOPIC};
@@ -30,13 +29,14 @@ fn broker_config(common: &Config, own: Option<&Config>) -> BrokerConfig {
     config
 }
 
-/// Every broker with its configuration; all of them vote but those that join later.
+/// Every node with its role and its configuration.
 pub(super) fn cluster(scenario: &Scenario) -> ClusterPlan {
     let c = &scenario.cluster;
-    let brokers: BTreeMap<_, _> =
-        ids(scenario).into_iter().map(|id| (id, broker_config(&c.config, c.broker_config.get(&id)))).collect();
+    let configured = |id: BrokerId| (id, broker_config(&c.config, c.broker_config.get(&id)));
+    let brokers: BTreeMap<_, _> = c.ids().map(configured).collect();
+    let controllers: BTreeMap<_, _> = c.controller_ids().map(configured).collect();
     let numbers = region_numbers(scenario);
-    let regions = c.ids().filter_map(|id| {
+    let regions = c.nodes().filter_map(|id| {
         let name = c.region_of(id)?;
         Some((id, Region { number: numbers[name], name: name.to_owned() }))
     });
@@ -48,7 +48,8 @@ pub(super) fn cluster(scenario: &Scenario) -> ClusterPlan {
         }
     }
     let absent = scenario.joining();
-    ClusterPlan { voters: scenario.voters(), absent, regions: regions.collect(), latencies, brokers }
+    let (voters, regions) = (scenario.voters(), regions.collect());
+    ClusterPlan { voters, absent, regions, latencies, brokers, controllers }
 }
 
 /// The partition whose leader coordinates a group.
@@ -73,7 +74,7 @@ pub(super) fn region_of_client(scenario: &Scenario, process: &str) -> u32 {
 /// What the configuration promises.
 pub(super) fn promises(scenario: &Scenario) -> Promises {
     let c = &scenario.cluster;
-    let each: Vec<_> = ids(scenario).iter().map(|id| broker_config(&c.config, c.broker_config.get(id))).collect();
+    let each: Vec<_> = c.nodes().map(|id| broker_config(&c.config, c.broker_config.get(&id))).collect();
     let cluster = TopicPromises {
         min_isr: each.iter().map(|config| config.min_insync_replicas as usize).min(),
         unclean: Some(each.iter().any(|config| config.unclean_leader_election)),

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::faults::Engine;
 use super::witness::Witness;
 use super::{applications, audit, liveness, members, plan, schedule};
+use crate::base::TopicPartition;
 use crate::base::bugs::{self, Bug};
 use crate::base::marks::{self, Mark};
-use crate::base::{BrokerId, TopicPartition};
 use crate::check::Findings;
 use crate::client::admin::Admin;
 use crate::client::config::AdminConfig;
@@ -101,8 +101,8 @@ impl Trial {
     }
 
     async fn boot(&self) -> Result<(), String> {
-        let brokers: Vec<_> = self.cluster.brokers().collect();
-        for id in brokers {
+        let nodes: Vec<_> = self.cluster.nodes().collect();
+        for id in nodes {
             self.cluster.start(id).await;
         }
         self.until("the cluster did not form", || liveness::cluster_pending(&self.cluster, &self.witness)).await
@@ -185,9 +185,4 @@ impl Trial {
         clients.reader_hosts.extend(members);
         clients
     }
-}
-
-/// Brokers by id, for whoever needs to name them all.
-pub(super) fn ids(scenario: &Scenario) -> Vec<BrokerId> {
-    scenario.cluster.ids().collect()
 }

@@ -439,7 +439,7 @@ impl Watch for Witness {
         }
     }
     fn node_failed(&self, node: BrokerId, error: &NodeError) {
-        self.note(format!("the process of broker {node} ends: {error}"));
+        self.note(format!("the process of node {node} ends: {error}"));
         if matches!(error, NodeError::Lifecycle(LifecycleError::RegistrationTimeout(_))) {
             self.told.lock().unregistered.push(node);
         }

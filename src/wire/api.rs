@@ -64,6 +64,7 @@ const BROKER: &[Api] = &[
     api(ApiKey::OffsetForLeaderEpoch, 2, 4, 4),
     api(ApiKey::DescribeConfigs, /**/ 1, 4, 4),
     api(ApiKey::AlterConfigs, /*  */ 0, 2, 2),
+    api(ApiKey::DescribeLogDirs, /**/ 1, 4, 4),
     api(ApiKey::CreatePartitions, /**/ 0, 3, 3),
     api(ApiKey::DeleteGroups, /*  */ 0, 2, 2),
     api(ApiKey::ElectLeaders, /*  */ 0, 2, 2),
@@ -71,6 +72,7 @@ const BROKER: &[Api] = &[
     api(ApiKey::AlterPartitionReassignments, 0, 1, 1),
     api(ApiKey::ListPartitionReassignments, 0, 0, 0),
     api(ApiKey::OffsetDelete, /*  */ 0, 0, 0),
+    api(ApiKey::DescribeQuorum, /**/ 0, 2, 2),
     api(ApiKey::DescribeCluster, /**/ 0, 2, 2),
     api(ApiKey::UnregisterBroker, /**/ 0, 0, 0),
     api(ApiKey::DescribeTopicPartitions, 0, 0, 0),
@@ -91,13 +93,16 @@ const CONTROLLER: &[Api] = &[
     api(ApiKey::Vote, /*               */ 0, 2, 2),
     api(ApiKey::BeginQuorumEpoch, /*   */ 0, 1, 1),
     api(ApiKey::EndQuorumEpoch, /*     */ 0, 1, 1),
+    api(ApiKey::DescribeQuorum, /*     */ 0, 2, 2),
     api(ApiKey::AlterPartition, /*     */ 2, 3, 3),
     api(ApiKey::Envelope, /*           */ 0, 0, 0),
     api(ApiKey::FetchSnapshot, /*      */ 0, 1, 1),
+    api(ApiKey::DescribeCluster, /*    */ 0, 2, 2),
     api(ApiKey::BrokerRegistration, /* */ 0, 4, 4),
     api(ApiKey::BrokerHeartbeat, /*    */ 0, 1, 1),
     api(ApiKey::UnregisterBroker, /*   */ 0, 0, 0),
     api(ApiKey::AllocateProducerIds, /**/ 0, 0, 0),
+    api(ApiKey::ControllerRegistration, 0, 0, 0),
 ];
 
 /// Every API of a listener, by ascending key.

@@ -31,11 +31,13 @@ const STOP_LOOK: Duration = Duration::from_millis(10);
 pub struct ClusterPlan {
     /// Every broker and its configuration.
     pub brokers: BTreeMap<BrokerId, BrokerConfig>,
+    /// The nodes that are controllers alone, with their configuration; all others are brokers.
+    pub controllers: BTreeMap<BrokerId, BrokerConfig>,
     /// Those that vote in the metadata quorum.
     pub voters: Vec<BrokerId>,
     /// Those that are no part of the cluster until they join.
     pub absent: BTreeSet<BrokerId>,
-    /// In which region each broker is; all others are in that of no number, 0.
+    /// In which region each node is; all others are in that of no number, 0.
     pub regions: BTreeMap<BrokerId, Region>,
     /// Latency between two regions, by their numbers, the smaller first: least and most, in microseconds.
     pub latencies: BTreeMap<(u32, u32), (u64, u64)>,
@@ -55,6 +57,8 @@ pub struct Cluster {
     world: World,
     watcher: Watcher,
     hosts: BTreeMap<BrokerId, HostId>,
+    /// The nodes that are controllers alone.
+    controllers: BTreeSet<BrokerId>,
     absent: Mutex<BTreeSet<BrokerId>>,
     paused: Mutex<BTreeMap<BrokerId, bool>>,
     /// Brokers that were asked to stop, and whether they are to start again once they have ended.
@@ -90,20 +94,26 @@ impl Cluster {
     /// Creates the hosts, all of them switched off.
     #[must_use]
     pub fn new(world: &World, plan: &ClusterPlan, watcher: Watcher) -> Self {
+        let name = |id: &BrokerId| {
+            let role = if plan.controllers.contains_key(id) { "controller" } else { "broker" };
+            format!("{role}-{id}")
+        };
         let voters: BTreeMap<_, _> =
-            plan.voters.iter().map(|id| (*id, Address::new(format!("broker-{id}"), CONTROLLER_PORT))).collect();
+            plan.voters.iter().map(|id| (*id, Address::new(name(id), CONTROLLER_PORT))).collect();
         let mut hosts = BTreeMap::new();
         let mut homes = BTreeMap::new();
-        for (id, config) in &plan.brokers {
+        let brokers = plan.brokers.iter().map(|(id, config)| (id, config, format!("10.0.0.{id}")));
+        let controllers = (1..).zip(&plan.controllers).map(|(n, (id, config))| (id, config, format!("10.2.0.{n}")));
+        for (id, config, address) in brokers.chain(controllers) {
             let region = plan.regions.get(id);
             let number = region.map_or(0, |region| region.number);
-            let host = world.create_host(&format!("broker-{id}"), &format!("10.0.0.{id}"), number);
+            let host = world.create_host(&name(id), &address, number);
             set_latencies(world, &plan.latencies, &homes, host, number);
             homes.insert(host, number);
             let options = NodeOptions {
                 id: *id,
                 cluster_id: "ktrial-simulated-cluster".to_owned(),
-                broker_listener: broker_address(*id),
+                broker_listener: plan.brokers.contains_key(id).then(|| broker_address(*id)),
                 voters: voters.clone(),
                 log_dir: LOG_DIR.to_owned(),
                 rack: region.map(|region| region.name.clone()),
@@ -117,6 +127,7 @@ impl Cluster {
             world: world.clone(),
             watcher,
             hosts,
+            controllers: plan.controllers.keys().copied().collect(),
             absent: Mutex::new(plan.absent.clone()),
             paused: Mutex::default(),
             stopping: Arc::default(),
@@ -134,7 +145,16 @@ impl Cluster {
     /// All brokers that are part of the cluster.
     pub fn brokers(&self) -> impl Iterator<Item = BrokerId> + '_ {
         let absent = self.absent.lock().clone();
-        self.hosts.keys().copied().filter(move |id| !absent.contains(id))
+        self.hosts.keys().copied().filter(move |id| !absent.contains(id) && !self.is_controller(*id))
+    }
+    /// All nodes that are part of the cluster: those that are controllers alone, then brokers.
+    pub fn nodes(&self) -> impl Iterator<Item = BrokerId> + '_ {
+        self.controllers.iter().copied().chain(self.brokers())
+    }
+    /// True if the node is a controller alone (`process.roles`).
+    #[must_use]
+    pub fn is_controller(&self, id: BrokerId) -> bool {
+        self.controllers.contains(&id)
     }
     /// True until a broker joins, and once it has left.
     #[must_use]
@@ -151,13 +171,13 @@ impl Cluster {
         self.stop(id);
         self.absent.lock().insert(id);
     }
-    /// The host of a broker.
+    /// The host of a node.
     ///
     /// # Panics
-    /// If there is no such broker: scenarios are validated before they run.
+    /// If there is no such node: scenarios are validated before they run.
     #[must_use]
     pub fn host(&self, id: BrokerId) -> HostId {
-        *self.hosts.get(&id).unwrap_or_else(|| panic!("broker {id} is not part of this cluster"))
+        *self.hosts.get(&id).unwrap_or_else(|| panic!("node {id} is not part of this cluster"))
     }
     /// The host of a client process.
     #[must_use]
@@ -344,12 +364,12 @@ fn set_latencies(
     }
 }
 
-/// What a broker's host runs at each start.
+/// What a node's host runs at each start.
 async fn run_node(options: NodeOptions, watcher: Watcher, world: World, host: HostId) {
     let id = options.id;
     let probe = Probe::new(id, Arc::new(Observe(watcher.clone())));
     if let Err(error) = Node::run(options, probe, shutdown_requested(), std::future::ready(())).await {
-        tracing::warn!(node = %id, %error, "the broker's process ends");
+        tracing::warn!(node = %id, %error, "the node's process ends");
         watcher.node_failed(id, &error);
     }
     watcher.node_down(id, world.take_harm(host));

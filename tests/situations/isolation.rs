@@ -1,6 +1,6 @@
 //! Nodes share nothing but sockets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,13 +51,7 @@ impl Watch for Notes {
 
 fn three_brokers() -> ClusterPlan {
     let brokers: BTreeMap<_, _> = (1..=3).map(|id| (BrokerId(id), BrokerConfig::default())).collect();
-    ClusterPlan {
-        absent: BTreeSet::new(),
-        voters: brokers.keys().copied().collect(),
-        regions: BTreeMap::new(),
-        latencies: BTreeMap::new(),
-        brokers,
-    }
+    ClusterPlan { voters: brokers.keys().copied().collect(), brokers, ..ClusterPlan::default() }
 }
 
 #[test]

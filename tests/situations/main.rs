@@ -4,6 +4,7 @@
 mod administration;
 mod bugs_are_found;
 mod campaign;
+mod controllers;
 mod coordinators;
 mod coverage;
 mod determinism;

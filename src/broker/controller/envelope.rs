@@ -7,7 +7,7 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{
     AlterConfigsResponse, ApiKey, CreatePartitionsResponse, CreateTopicsResponse, DeleteTopicsResponse,
-    EnvelopeRequest, EnvelopeResponse, IncrementalAlterConfigsResponse,
+    DescribeQuorumResponse, EnvelopeRequest, EnvelopeResponse, IncrementalAlterConfigsResponse,
 };
 use kafka_protocol::protocol::{Encodable, HeaderVersion, Request};
 
@@ -60,6 +60,14 @@ impl ControllerNode {
             }
             ApiKey::ListPartitionReassignments => {
                 serve(header, body, |r| self.list_partition_reassignments(r), |r| vec![r.error_code]).await
+            }
+            ApiKey::DescribeQuorum => {
+                let codes = |r: &DescribeQuorumResponse| {
+                    let partitions = r.topics.iter().flat_map(|t| &t.partitions);
+                    partitions.map(|p| p.error_code).chain([r.error_code]).collect()
+                };
+                let version = header.version;
+                serve(header, body, |r| async move { self.describe_quorum(version, &r) }, codes).await
             }
             ApiKey::UnregisterBroker => {
                 serve(header, body, |r| self.unregister_broker(r), |r| vec![r.error_code]).await

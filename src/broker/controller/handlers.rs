@@ -4,10 +4,11 @@ use kafka_protocol::messages::{
     AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsRequest, AlterConfigsResponse,
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, AlterPartitionRequest,
     AlterPartitionResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest,
-    BrokerRegistrationResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
-    CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListPartitionReassignmentsRequest,
-    ListPartitionReassignmentsResponse, UnregisterBrokerRequest, UnregisterBrokerResponse,
+    BrokerRegistrationResponse, ControllerRegistrationRequest, ControllerRegistrationResponse, CreatePartitionsRequest,
+    CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    ElectLeadersRequest, ElectLeadersResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse, UnregisterBrokerRequest,
+    UnregisterBrokerResponse,
 };
 
 use super::ControllerNode;
@@ -33,6 +34,8 @@ handlers! {
     broker_registration(BrokerRegistrationRequest) -> BrokerRegistrationResponse = RegisterBroker;
     /// BrokerHeartbeat. Errors: NOT_CONTROLLER, STALE_BROKER_EPOCH.
     broker_heartbeat(BrokerHeartbeatRequest) -> BrokerHeartbeatResponse = Heartbeat;
+    /// ControllerRegistration. Errors: NOT_CONTROLLER, UNSUPPORTED_VERSION.
+    controller_registration(ControllerRegistrationRequest) -> ControllerRegistrationResponse = RegisterController;
     /// AlterPartition, versions 2 and 3. Errors for all partitions: NOT_CONTROLLER, STALE_BROKER_EPOCH.
     alter_partition(AlterPartitionRequest) -> AlterPartitionResponse = AlterPartition;
     /// AllocateProducerIds. Errors: NOT_CONTROLLER, STALE_BROKER_EPOCH.

@@ -10,9 +10,12 @@
 mod envelope;
 mod handlers;
 mod node;
+mod registration;
+mod server;
 mod state;
 
 #[cfg(all(test, madsim))]
 mod tests;
 
 pub use node::{ControllerNode, MetadataLog};
+pub use server::ControllerServer;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kafka_protocol::messages::{DescribeQuorumRequest, DescribeQuorumResponse};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -24,6 +25,8 @@ pub trait MetadataLog: Send + Sync {
     fn propose(&self, epoch: LeaderEpoch, records: &[MetadataRecord]) -> Result<Offset, NotLeader>;
     /// Gives up the leadership of `epoch`, if it is held.
     fn resign(&self, epoch: LeaderEpoch);
+    /// Describes the quorum, in the words of `version`.
+    fn describe(&self, version: i16, request: &DescribeQuorumRequest) -> DescribeQuorumResponse;
 }
 
 impl MetadataLog for Quorum {
@@ -32,6 +35,9 @@ impl MetadataLog for Quorum {
     }
     fn resign(&self, epoch: LeaderEpoch) {
         Self::resign(self, epoch);
+    }
+    fn describe(&self, version: i16, request: &DescribeQuorumRequest) -> DescribeQuorumResponse {
+        Self::describe(self, version, request)
     }
 }
 
@@ -77,6 +83,12 @@ impl ControllerNode {
     #[must_use]
     pub fn image(&self) -> Image {
         self.state.lock().image().clone()
+    }
+
+    /// DescribeQuorum. Errors of partitions: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER.
+    #[must_use]
+    pub fn describe_quorum(&self, version: i16, request: &DescribeQuorumRequest) -> DescribeQuorumResponse {
+        self.log.describe(version, request)
     }
 
     /// Asks the active controller; NOT_CONTROLLER if this is none, or if it ceases to be one before it can answer.

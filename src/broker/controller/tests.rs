@@ -9,7 +9,7 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::{
     ApiVersionsRequest, BrokerHeartbeatRequest, BrokerId as WireId, BrokerRegistrationRequest, CreateTopicsRequest,
-    EnvelopeRequest, TopicName,
+    DescribeQuorumRequest, DescribeQuorumResponse, EnvelopeRequest, TopicName,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
 use parking_lot::Mutex;
@@ -53,6 +53,9 @@ impl MetadataLog for Straw {
     }
     fn resign(&self, _epoch: LeaderEpoch) {
         *self.refuses.lock() = true;
+    }
+    fn describe(&self, _version: i16, _request: &DescribeQuorumRequest) -> DescribeQuorumResponse {
+        DescribeQuorumResponse::default()
     }
 }
 

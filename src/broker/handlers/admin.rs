@@ -5,9 +5,10 @@ use std::sync::Arc;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{
     AlterConfigsRequest, AlterConfigsResponse, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
-    CreatePartitionsRequest, CreatePartitionsResponse, ElectLeadersRequest, ElectLeadersResponse,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListPartitionReassignmentsRequest,
-    ListPartitionReassignmentsResponse, UnregisterBrokerRequest, UnregisterBrokerResponse,
+    CreatePartitionsRequest, CreatePartitionsResponse, DescribeQuorumRequest, DescribeQuorumResponse,
+    ElectLeadersRequest, ElectLeadersResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse, UnregisterBrokerRequest,
+    UnregisterBrokerResponse,
 };
 
 use super::super::node::Node;
@@ -46,6 +47,17 @@ impl Node {
     /// How long the controller may take for a request that sets no limit, in ms.
     fn patience_ms(&self) -> i32 {
         self.options.config.controller_socket_timeout_ms as i32
+    }
+
+    /// DescribeQuorum: only the leader of the metadata quorum can answer.
+    pub(super) async fn forward_describe_quorum(
+        self: &Arc<Self>,
+        request: DescribeQuorumRequest,
+        version: i16,
+    ) -> DescribeQuorumResponse {
+        let response = self.forward(version, &request, timeout(self.patience_ms())).await;
+        let late = ResponseError::RequestTimedOut.code();
+        response.unwrap_or_else(|| DescribeQuorumResponse::default().with_error_code(late))
     }
 
     pub(super) async fn forward_elect_leaders(

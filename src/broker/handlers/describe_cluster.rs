@@ -1,11 +1,13 @@
-//! DescribeCluster (KIP-700): the brokers, as this one knows them.
+//! DescribeCluster: the brokers, as one of them knows them (KIP-700); the controllers, as one of them knows them (KIP-919).
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::{DescribeClusterRequest, DescribeClusterResponse};
 use kafka_protocol::protocol::StrBytes;
 
+use super::super::controller::ControllerServer;
 use super::super::node::Node;
+use crate::base::BrokerId;
 
 /// Endpoint types of KIP-919.
 const BROKERS: i8 = 1;
@@ -13,18 +15,10 @@ const CONTROLLERS: i8 = 2;
 
 impl Node {
     pub(super) fn describe_cluster(&self, request: &DescribeClusterRequest) -> DescribeClusterResponse {
-        let response = DescribeClusterResponse::default().with_endpoint_type(request.endpoint_type);
-        let refuse = |error: ResponseError, message: &str| {
-            let response = DescribeClusterResponse::default().with_error_code(error.code());
-            response.with_error_message(Some(StrBytes::from_string(message.to_owned())))
+        let response = match about(request, BROKERS, "The request was sent to a broker endpoint.") {
+            Ok(response) => response,
+            Err(refusal) => return refusal,
         };
-        match request.endpoint_type {
-            BROKERS => {}
-            CONTROLLERS => {
-                return refuse(ResponseError::MismatchedEndpointType, "The request was sent to a broker endpoint.");
-            }
-            _ => return refuse(ResponseError::UnsupportedEndpointType, "Unknown endpoint type."),
-        }
         let image = self.metadata.image();
         let shown = image.brokers().filter(|b| request.include_fenced_brokers || !b.fenced);
         let brokers = shown.filter_map(|b| {
@@ -43,4 +37,43 @@ impl Node {
             .with_controller_id(self.any_broker(&image).0.into())
             .with_brokers(brokers.collect())
     }
+}
+
+impl ControllerServer {
+    pub(super) fn describe_controllers(&self, request: &DescribeClusterRequest) -> DescribeClusterResponse {
+        let response = match about(request, CONTROLLERS, "The request was sent to a controller endpoint.") {
+            Ok(response) => response,
+            Err(refusal) => return refusal,
+        };
+        let image = self.metadata().image();
+        let controllers = image.controllers().filter_map(|c| {
+            let end_point = c.end_points.first()?;
+            Some(
+                DescribeClusterBroker::default()
+                    .with_broker_id(c.controller_id.0.into())
+                    .with_host(StrBytes::from_string(end_point.host.to_string()))
+                    .with_port(i32::from(end_point.port)),
+            )
+        });
+        let (leader, _) = self.quorum().leader();
+        response
+            .with_cluster_id(StrBytes::from_string(self.quorum().config().cluster_id.clone()))
+            .with_controller_id(leader.unwrap_or(BrokerId::NONE).0.into())
+            .with_brokers(controllers.collect())
+    }
+}
+
+/// An answer about the nodes that stand behind this listener, or the refusal of a request about others.
+fn about(
+    request: &DescribeClusterRequest,
+    here: i8,
+    elsewhere: &'static str,
+) -> Result<DescribeClusterResponse, DescribeClusterResponse> {
+    let refusal = match request.endpoint_type {
+        asked if asked == here => return Ok(DescribeClusterResponse::default().with_endpoint_type(here)),
+        BROKERS | CONTROLLERS => (ResponseError::MismatchedEndpointType, elsewhere),
+        _ => (ResponseError::UnsupportedEndpointType, "Unknown endpoint type."),
+    };
+    let response = DescribeClusterResponse::default().with_error_code(refusal.0.code());
+    Err(response.with_error_message(Some(StrBytes::from_static_str(refusal.1))))
 }

@@ -1,8 +1,10 @@
 //! One file for each family of APIs: decode, ask the rooms that know, encode. No protocol rule lives here.
 
 mod admin;
+mod controller;
 mod describe_cluster;
 mod describe_configs;
+mod describe_log_dirs;
 mod describe_topic_partitions;
 mod fetch;
 mod groups;
@@ -10,7 +12,6 @@ mod list_offsets;
 mod metadata;
 mod produce;
 mod producer_id;
-mod quorum;
 mod records;
 mod topics;
 
@@ -22,21 +23,11 @@ use kafka_protocol::messages::ApiKey;
 use super::node::Node;
 use super::server::{Handler, Reply, Request};
 use crate::base::{BrokerId, LeaderEpoch};
-use crate::wire::api::ListenerKind;
 use crate::wire::codec::lean::LeaderIdAndEpoch;
 use crate::wire::codec::{self, Rpc};
 
 impl Handler for Node {
     async fn handle(self: &Arc<Self>, request: Request) -> Reply {
-        match request.listener {
-            ListenerKind::Broker => self.handle_client(request).await,
-            ListenerKind::Controller => self.handle_controller(request).await,
-        }
-    }
-}
-
-impl Node {
-    async fn handle_client(self: &Arc<Self>, request: Request) -> Reply {
         let version = request.version;
         match request.api {
             ApiKey::Produce => self.produce(&request).await,
@@ -62,42 +53,13 @@ impl Node {
             }
             ApiKey::UnregisterBroker => answer(&request, |r| self.forward_unregister_broker(r, version)).await,
             ApiKey::DescribeConfigs => answer(&request, |r| async move { self.describe_configs(&r) }).await,
+            ApiKey::DescribeQuorum => answer(&request, |r| self.forward_describe_quorum(r, version)).await,
+            ApiKey::DescribeLogDirs => answer(&request, |r| self.describe_log_dirs(r, version)).await,
             ApiKey::DescribeCluster => answer(&request, |r| async move { self.describe_cluster(&r) }).await,
             ApiKey::DescribeTopicPartitions => {
                 answer(&request, |r| async move { self.describe_topic_partitions(&r) }).await
             }
             _ => self.handle_groups(request).await,
-        }
-    }
-
-    async fn handle_controller(self: &Arc<Self>, request: Request) -> Reply {
-        let Some(controller) = &self.controller else { return Reply::Close };
-        let version = request.version;
-        match request.api {
-            ApiKey::Fetch => answer(&request, |r| self.quorum_fetch(r, version)).await,
-            ApiKey::Vote => answer(&request, |r| self.quorum.handle_vote(r)).await,
-            ApiKey::BeginQuorumEpoch => answer(&request, |r| self.quorum.handle_begin(r)).await,
-            ApiKey::EndQuorumEpoch => answer(&request, |r| self.quorum.handle_end(r)).await,
-            ApiKey::FetchSnapshot => answer(&request, |r| self.quorum.handle_fetch_snapshot(r)).await,
-            ApiKey::BrokerRegistration => answer(&request, |r| controller.broker_registration(r)).await,
-            ApiKey::BrokerHeartbeat => answer(&request, |r| controller.broker_heartbeat(r)).await,
-            ApiKey::AlterPartition => answer(&request, |r| controller.alter_partition(r)).await,
-            ApiKey::AllocateProducerIds => answer(&request, |r| controller.allocate_producer_ids(r)).await,
-            ApiKey::CreateTopics => answer(&request, |r| controller.create_topics(r)).await,
-            ApiKey::DeleteTopics => answer(&request, |r| controller.delete_topics(r)).await,
-            ApiKey::CreatePartitions => answer(&request, |r| controller.create_partitions(r)).await,
-            ApiKey::ElectLeaders => answer(&request, |r| controller.elect_leaders(r)).await,
-            ApiKey::AlterConfigs => answer(&request, |r| controller.alter_configs(r)).await,
-            ApiKey::IncrementalAlterConfigs => answer(&request, |r| controller.incremental_alter_configs(r)).await,
-            ApiKey::AlterPartitionReassignments => {
-                answer(&request, |r| controller.alter_partition_reassignments(r)).await
-            }
-            ApiKey::ListPartitionReassignments => {
-                answer(&request, |r| controller.list_partition_reassignments(r)).await
-            }
-            ApiKey::UnregisterBroker => answer(&request, |r| controller.unregister_broker(r)).await,
-            ApiKey::Envelope => answer(&request, |r| controller.envelope(r)).await,
-            other => unserved(other),
         }
     }
 }

@@ -87,9 +87,10 @@ impl Node {
         timeout: Duration,
     ) -> Option<R::Response> {
         let frame = codec::encode_request(0, "forwarded", version, request).ok()?;
+        let host = self.options.broker_listener.as_ref().map_or("", |address| &address.host);
         let envelope = EnvelopeRequest::default()
             .with_request_data(frame.slice(crate::wire::frame::PREFIX..))
-            .with_client_host_address(address_bytes(&self.options.broker_listener.host));
+            .with_client_host_address(address_bytes(host));
         let refused = |r: &EnvelopeResponse| r.error_code == ResponseError::NotController.code();
         let response = self.forwarding.call(&envelope, timeout, refused).await.ok()?;
         if response.error_code != 0 {

@@ -16,7 +16,7 @@ use super::shared::Shared;
 use crate::base::bugs::{Bug, planted};
 use crate::base::{BrokerEpoch, Offset, TopicPartition};
 use crate::broker::probe::{BatchMark, Event};
-use crate::io::disk::Disk;
+use crate::io::disk::{Disk, Volume};
 use crate::log::checkpoint::{self, Offsets};
 use crate::log::files;
 use crate::log::recovery::{self, OpenOptions, Recovered};
@@ -62,6 +62,13 @@ impl Logs {
         let (jobs, ring) = (Mutex::default(), Notify::new());
         let checkpoints = Arc::new(CheckpointFiles::new(disk.clone(), dir.clone(), written));
         Ok((Self { disk, dir, jobs, ring, checkpoints }, clean))
+    }
+    /// The room on the volume of the directory.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn volume(&self) -> io::Result<Volume> {
+        self.disk.volume().await
     }
     /// Opens every log that the directory holds; what had been removed only halfway is removed now.
     ///

@@ -10,6 +10,7 @@
 //! | [`Partitions::delete_records`] | |
 //! | [`Partitions::list_offset`], [`Partitions::offset_for_leader_epoch`] | |
 //! | [`Partitions::leadership`], [`Partitions::append`] | for coordinators, who keep their books in partitions that they lead |
+//! | [`Partitions::content`] | sizes of logs and the room that is left |
 //! | [`Partitions::failed`] | tells when the log directory is lost |
 //! | [`Partitions::shutdown`] | closes everything cleanly |
 //!
@@ -20,6 +21,7 @@ mod apply;
 mod checkpoints;
 mod cleaner;
 mod config;
+mod content;
 mod coordinated;
 mod delete_records;
 mod directory;
@@ -48,6 +50,7 @@ pub use self::api::{
     Fetcher, OffsetAnswer, OffsetQuery, PartitionView, ProduceOutcome, ProducePartition, Role, TopicRef,
 };
 pub use self::config::PartitionsConfig;
+pub use self::content::{DirectoryContent, LogSize};
 pub use self::coordinated::{Append, Leadership};
 use self::directory::Directory;
 use self::logs::Logs;

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::api::{PartitionView, Role};
+use super::content::LogSize;
 use super::fetchers::FollowedPartition;
 use super::shared::Shared;
 use crate::base::marks::{Mark, mark};
@@ -307,6 +308,14 @@ impl Partition {
             high_watermark: core.map_or(Offset::ZERO, ReplicaCore::high_watermark),
             isr: core.map_or_else(Vec::new, |core| core.isr().to_vec()),
         }
+    }
+    /// How much the log holds; None while it is not open.
+    pub fn size(&self) -> Option<LogSize> {
+        let cell = self.cell.lock();
+        let open = cell.open.as_ref()?;
+        let bytes = open.log.reader().segments().iter().map(|segment| segment.size).sum();
+        let lag = (open.core.high_watermark() - open.core.log().visible_end()).max(0);
+        Some(LogSize { tp: self.tp.clone(), bytes, lag })
     }
     fn enter(self: &Arc<Self>, open: &mut Open, ctx: &Ctx, state: &PartitionState) {
         let (tp, probe) = (&self.tp, &self.shared.probe);

@@ -62,6 +62,10 @@ impl Shared {
         self.failure.lock().get_or_insert(error);
         self.failed.notify_waiters();
     }
+    /// True once the log directory is lost.
+    pub fn is_failed(&self) -> bool {
+        self.failure.lock().is_some()
+    }
     /// Waits until the log directory is lost.
     pub async fn failed(&self) -> Arc<io::Error> {
         loop {

@@ -9,6 +9,7 @@
 
 mod batches;
 mod boot;
+mod describe;
 mod election_file;
 mod encode;
 mod handlers;

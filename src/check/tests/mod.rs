@@ -1,6 +1,7 @@
 //! Hand-made histories: each property accepts what Kafka permits and names what it does not.
 
 mod contract;
+mod observers;
 
 use super::verdict::Audit;
 use super::{Court, Promises, QuorumTimeouts, TopicPromises};

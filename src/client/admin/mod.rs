@@ -9,16 +9,22 @@
 //! | [`partitions`] | elect leaders, move partitions |
 //! | [`configs`] | alter and describe configuration |
 //! | [`cluster`] | describe the cluster, unregister a broker |
+//! | [`quorum`] | describe the metadata quorum |
+//! | [`log_dirs`] | describe the log directories of a broker |
 
 mod call;
 pub mod cluster;
 pub mod configs;
+pub mod log_dirs;
 pub mod partitions;
+pub mod quorum;
 pub mod topics;
 
 pub use cluster::ClusterDescription;
 pub use configs::{Entry, Resource};
+pub use log_dirs::{LogDir, ReplicaInfo};
 pub use partitions::{Election, Reassignment};
+pub use quorum::{QuorumInfo, QuorumReplica};
 pub use topics::{Described, NewTopic, TopicDescription};
 
 use super::config::{AdminConfig, ConfigError};

@@ -15,6 +15,9 @@ pub const ELIGIBLE_LEADER_REPLICAS: &str = "eligible.leader.replicas.version";
 /// `metadata.version` of Apache Kafka 4.1 (4.1-IV1).
 pub const METADATA_VERSION_4_1: i16 = 27;
 
+/// `metadata.version` of 3.7-IV0, the first that knows registrations of controllers (KIP-919).
+pub const METADATA_VERSION_3_7: i16 = 15;
+
 /// The ranges that our brokers support: what they send when they register.
 #[must_use]
 pub fn broker_features() -> Vec<Feature> {

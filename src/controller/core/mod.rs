@@ -34,6 +34,7 @@ mod placement;
 mod producer_ids;
 mod reassignment;
 mod refusal;
+mod register_controller;
 mod registration;
 mod replicas;
 mod sessions;
@@ -50,7 +51,9 @@ use std::collections::VecDeque;
 
 use kafka_protocol::ResponseError;
 
-pub use features::{ELIGIBLE_LEADER_REPLICAS, METADATA_VERSION, METADATA_VERSION_4_1, broker_features};
+pub use features::{
+    ELIGIBLE_LEADER_REPLICAS, METADATA_VERSION, METADATA_VERSION_3_7, METADATA_VERSION_4_1, broker_features,
+};
 pub use producer_ids::PRODUCER_ID_BLOCK_SIZE;
 pub use types::{ControllerConfig, Input, Output, Request, Response, Token};
 
@@ -225,6 +228,7 @@ impl ControllerCore {
 fn answer(turn: &mut Turn<'_>, request: &Request) -> Result<Response, ResponseError> {
     Ok(match request {
         Request::RegisterBroker(r) => Response::RegisterBroker(registration::register(turn, r)?),
+        Request::RegisterController(r) => Response::RegisterController(register_controller::register(turn, r)?),
         Request::Heartbeat(r) => Response::Heartbeat(heartbeat::heartbeat(turn, r)?),
         Request::AlterPartition(r) => Response::AlterPartition(alter_partition::alter(turn, r)?),
         Request::AllocateProducerIds(r) => Response::AllocateProducerIds(producer_ids::allocate(turn, r)?),

@@ -5,8 +5,9 @@ use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{
     AllocateProducerIdsResponse, AlterPartitionReassignmentsResponse, AlterPartitionResponse, BrokerHeartbeatResponse,
-    BrokerRegistrationResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-    ElectLeadersResponse, ListPartitionReassignmentsResponse, UnregisterBrokerResponse,
+    BrokerRegistrationResponse, ControllerRegistrationResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersResponse, ListPartitionReassignmentsResponse,
+    UnregisterBrokerResponse,
 };
 
 use super::types::{Request, Response};
@@ -18,6 +19,7 @@ impl Request {
         let code = error.code();
         match self {
             Self::RegisterBroker(_) => Response::RegisterBroker(registration(code)),
+            Self::RegisterController(_) => Response::RegisterController(controller_registration(code)),
             Self::Heartbeat(_) => Response::Heartbeat(heartbeat(code)),
             Self::AlterPartition(_) => {
                 Response::AlterPartition(AlterPartitionResponse::default().with_error_code(code))
@@ -51,6 +53,7 @@ impl Response {
         let code = error.code();
         match self {
             Self::RegisterBroker(_) => Self::RegisterBroker(registration(code)),
+            Self::RegisterController(_) => Self::RegisterController(controller_registration(code)),
             Self::Heartbeat(_) => Self::Heartbeat(heartbeat(code)),
             Self::AlterPartition(_) => Self::AlterPartition(AlterPartitionResponse::default().with_error_code(code)),
             Self::AllocateProducerIds(_) => Self::AllocateProducerIds(producer_ids(code)),
@@ -91,6 +94,10 @@ impl Response {
 
 fn registration(code: i16) -> BrokerRegistrationResponse {
     BrokerRegistrationResponse::default().with_error_code(code).with_broker_epoch(-1)
+}
+
+fn controller_registration(code: i16) -> ControllerRegistrationResponse {
+    ControllerRegistrationResponse::default().with_error_code(code)
 }
 
 fn heartbeat(code: i16) -> BrokerHeartbeatResponse {

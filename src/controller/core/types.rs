@@ -4,10 +4,11 @@ use kafka_protocol::messages::{
     AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsRequest, AlterConfigsResponse,
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, AlterPartitionRequest,
     AlterPartitionResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest,
-    BrokerRegistrationResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
-    CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListPartitionReassignmentsRequest,
-    ListPartitionReassignmentsResponse, UnregisterBrokerRequest, UnregisterBrokerResponse,
+    BrokerRegistrationResponse, ControllerRegistrationRequest, ControllerRegistrationResponse, CreatePartitionsRequest,
+    CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    ElectLeadersRequest, ElectLeadersResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse, UnregisterBrokerRequest,
+    UnregisterBrokerResponse,
 };
 
 use crate::base::{BrokerId, LeaderEpoch, Offset};
@@ -52,6 +53,8 @@ pub struct Token(pub u64);
 pub enum Request {
     /// A broker introduces itself.
     RegisterBroker(BrokerRegistrationRequest),
+    /// A controller introduces itself (KIP-919).
+    RegisterController(ControllerRegistrationRequest),
     /// A broker lives, and may want to be fenced, unfenced or shut down.
     Heartbeat(BrokerHeartbeatRequest),
     /// A partition's leader proposes another ISR.
@@ -83,6 +86,8 @@ pub enum Request {
 pub enum Response {
     /// To [`Request::RegisterBroker`].
     RegisterBroker(BrokerRegistrationResponse),
+    /// To [`Request::RegisterController`].
+    RegisterController(ControllerRegistrationResponse),
     /// To [`Request::Heartbeat`].
     Heartbeat(BrokerHeartbeatResponse),
     /// To [`Request::AlterPartition`].

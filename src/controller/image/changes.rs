@@ -30,6 +30,8 @@ pub struct Changes {
     pub removed_topics: BTreeMap<TopicId, Arc<Topic>>,
     /// Brokers whose registration was written, changed or removed.
     pub brokers: BTreeSet<BrokerId>,
+    /// Controllers that registered.
+    pub controllers: BTreeSet<BrokerId>,
     /// What happened to brokers, in order.
     pub broker_events: Vec<BrokerEvent>,
     /// Resources whose dynamic configuration changed.

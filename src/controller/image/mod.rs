@@ -23,6 +23,7 @@ pub use replay::ReplayError;
 pub use topic::{Partition, RecoveryState, Topic};
 
 use crate::base::{BrokerId, Offset, ProducerId, TopicId, TopicPartition};
+use crate::wire::records::RegisterControllerRecord;
 
 /// The entries of one config resource: key to value.
 pub type Entries = BTreeMap<String, String>;
@@ -36,6 +37,7 @@ pub struct Image {
     topics: Arc<BTreeMap<TopicId, Arc<Topic>>>,
     names: Arc<BTreeMap<Arc<str>, TopicId>>,
     brokers: Arc<BTreeMap<BrokerId, Arc<Broker>>>,
+    controllers: Arc<BTreeMap<BrokerId, Arc<RegisterControllerRecord>>>,
     configs: Arc<BTreeMap<ConfigResource, Entries>>,
     features: Arc<BTreeMap<String, i16>>,
     next_producer_id: ProducerId,
@@ -49,6 +51,7 @@ impl Default for Image {
             topics: Arc::default(),
             names: Arc::default(),
             brokers: Arc::default(),
+            controllers: Arc::default(),
             configs: Arc::default(),
             features: Arc::default(),
             next_producer_id: ProducerId(0),
@@ -103,6 +106,15 @@ impl Image {
     /// All registered brokers, in the order of their ids.
     pub fn brokers(&self) -> impl Iterator<Item = &Arc<Broker>> {
         self.brokers.values()
+    }
+    /// A registered controller (KIP-919): whatever its latest registration says.
+    #[must_use]
+    pub fn controller(&self, id: BrokerId) -> Option<&Arc<RegisterControllerRecord>> {
+        self.controllers.get(&id)
+    }
+    /// All registered controllers, in the order of their ids.
+    pub fn controllers(&self) -> impl Iterator<Item = &Arc<RegisterControllerRecord>> {
+        self.controllers.values()
     }
     /// True if `id` may lead and be in sync: registered, not fenced, not shutting down.
     #[must_use]

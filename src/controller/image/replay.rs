@@ -75,7 +75,12 @@ impl Image {
                 Ok(())
             }
             MetadataRecord::ProducerIds(r) => self.take_producer_ids(r),
-            MetadataRecord::NoOp(_) | MetadataRecord::RegisterController(_) => Ok(()),
+            MetadataRecord::RegisterController(r) => {
+                Arc::make_mut(&mut self.controllers).insert(r.controller_id, Arc::new(r.clone()));
+                changes.controllers.insert(r.controller_id);
+                Ok(())
+            }
+            MetadataRecord::NoOp(_) => Ok(()),
             MetadataRecord::BeginTransaction(_)
             | MetadataRecord::EndTransaction(_)
             | MetadataRecord::AbortTransaction(_) => Err("metadata transactions are not supported".to_owned()),

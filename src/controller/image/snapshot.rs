@@ -7,15 +7,15 @@ use super::{Broker, BrokerEvent, Changes, ConfigResource, Image, Partition, Repl
 use crate::base::{BrokerEpoch, BrokerId, Offset, ProducerId};
 use crate::wire::records::{
     ConfigRecord, EndPoint, FeatureLevelRecord, MetadataRecord, PartitionRecord, ProducerIdsRecord,
-    RegisterBrokerRecord, TopicRecord,
+    RegisterBrokerRecord, RegisterControllerRecord, TopicRecord,
 };
 
 /// The feature that stands first, so that a reader knows how to read the rest.
 const METADATA_VERSION: &str = "metadata.version";
 
 impl Image {
-    /// The records that make this image out of an empty one, in Kafka's order: features, brokers, topics with their
-    /// partitions, configs, producer ids. Equal images give equal records.
+    /// The records that make this image out of an empty one, in Kafka's order: features, brokers, controllers, topics with
+    /// their partitions, configs, producer ids. Equal images give equal records.
     #[must_use]
     pub fn records(&self) -> Vec<MetadataRecord> {
         let mut out = Vec::new();
@@ -24,6 +24,7 @@ impl Image {
         out.extend(self.features().filter(|(name, _)| *name == METADATA_VERSION).map(feature));
         out.extend(self.features().filter(|(name, _)| *name != METADATA_VERSION).map(feature));
         out.extend(self.brokers().map(|b| registration(b).into()));
+        out.extend(self.controllers().map(|c| RegisterControllerRecord::clone(c).into()));
         for topic in self.topics.values() {
             out.push(TopicRecord { name: Arc::clone(&topic.name), topic_id: topic.id }.into());
             out.extend(topic.indexed().map(|(index, p)| partition_record(topic, index, p).into()));
@@ -74,6 +75,8 @@ impl Image {
         for id in older.brokers.keys().chain(self.brokers.keys()) {
             broker_changes(*id, older.broker(*id), self.broker(*id), &mut changes);
         }
+        let registered = self.controllers.iter().filter(|(id, c)| older.controllers.get(*id) != Some(*c));
+        changes.controllers.extend(registered.map(|(id, _)| *id));
         for (id, topic) in &*older.topics {
             if !self.topics.contains_key(id) {
                 changes.removed_topics.insert(*id, Arc::clone(topic));

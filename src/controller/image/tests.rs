@@ -8,8 +8,8 @@ use super::{BrokerEvent, Changes, ConfigResource, Image};
 use crate::base::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch, ProducerId, TopicId, TopicPartition};
 use crate::wire::records::{
     BeginTransactionRecord, BrokerRegistrationChangeRecord, ConfigRecord, FeatureLevelRecord, MetadataRecord,
-    NoOpRecord, PartitionChangeRecord, PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord,
-    TopicRecord, UnregisterBrokerRecord,
+    NoOpRecord, PartitionChangeRecord, PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord,
+    RegisterControllerRecord, RemoveTopicRecord, TopicRecord, UnregisterBrokerRecord,
 };
 
 const T: TopicId = Uuid::from_u128(1);
@@ -183,17 +183,18 @@ fn records_that_cannot_follow_are_refused_and_change_nothing() {
     assert!(twice.is_err(), "an offset is applied once");
 }
 
-/// Two brokers, one of them unfenced, a topic, a config, producer ids and a feature.
+/// Two brokers, one of them unfenced, a controller, a topic, a config, producer ids and a feature.
 fn rich() -> Image {
     let mut image = Image::default();
     let feature = |name: &str, feature_level| FeatureLevelRecord { name: name.into(), feature_level };
     let ids = ProducerIdsRecord { next_producer_id: ProducerId(1000), ..ProducerIdsRecord::default() };
-    let records: [MetadataRecord; 9] = [
+    let records: [MetadataRecord; 10] = [
         feature("eligible.leader.replicas.version", 1).into(),
         feature("metadata.version", 27).into(),
         registration(1, 7, 2),
         registration(2, 8, 3),
         unfence(2, 3),
+        controller(9),
         topic("t", T),
         partition(0),
         ConfigRecord {
@@ -209,6 +210,23 @@ fn rich() -> Image {
     image
 }
 
+fn controller(life: u64) -> MetadataRecord {
+    RegisterControllerRecord {
+        controller_id: BrokerId(1001),
+        incarnation_id: uuid::Uuid::from_u64_pair(1001, life),
+        ..RegisterControllerRecord::default()
+    }
+    .into()
+}
+
+#[test]
+fn the_latest_registration_of_a_controller_stands() {
+    let mut image = rich();
+    replay(&mut image, [controller(10)]);
+    let registered: Vec<_> = image.controllers().map(|c| c.incarnation_id).collect();
+    assert_eq!(registered, [uuid::Uuid::from_u64_pair(1001, 10)]);
+}
+
 #[test]
 fn a_snapshot_makes_the_image_that_it_was_made_of() {
     let image = rich();
@@ -218,6 +236,9 @@ fn a_snapshot_makes_the_image_that_it_was_made_of() {
     // Only what a broker must have replayed is not the same: all of a snapshot counts as its last record.
     assert_eq!(loaded.changes_since(&image).brokers.len(), 2);
     assert!(loaded.changes_since(&image).partitions.is_empty());
+    assert!(loaded.changes_since(&image).controllers.is_empty());
+    let controllers = loaded.changes_since(&Image::default()).controllers;
+    assert_eq!(controllers.into_iter().collect::<Vec<_>>(), [BrokerId(1001)]);
 }
 
 #[test]
@@ -228,6 +249,7 @@ fn a_snapshot_stands_in_kafkas_order_with_the_metadata_version_first() {
         "FeatureLevelRecord",
         "RegisterBrokerRecord",
         "RegisterBrokerRecord",
+        "RegisterControllerRecord",
         "TopicRecord",
         "PartitionRecord",
         "ConfigRecord",

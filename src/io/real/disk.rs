@@ -1,5 +1,6 @@
 //! Files of the operating system.
 
+use crate::io::disk::Volume;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use std::fs::OpenOptions;
@@ -94,22 +95,26 @@ impl Disk {
         let path = self.path(path);
         blocking(move || std::fs::File::open(path)?.sync_all()).await
     }
-    /// How many bytes are free.
+    /// How many bytes there are in all, and how many are free.
     ///
     /// # Errors
     /// What the operating system reports.
-    pub async fn free_space(&self) -> io::Result<u64> {
+    pub async fn volume(&self) -> io::Result<Volume> {
         let root = self.root.clone();
-        blocking(move || free_space(&root)).await
+        blocking(move || volume(&root)).await
     }
 }
 
 /// std cannot ask for it and `unsafe` is not an option, so `df` is asked (POSIX format, in KiB).
-fn free_space(root: &Path) -> io::Result<u64> {
+fn volume(root: &Path) -> io::Result<Volume> {
     let output = std::process::Command::new("df").arg("-Pk").arg(root).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let available = text.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
-    available.map(|kib| kib * 1024).ok_or_else(|| io::Error::other("df gave no answer"))
+    let bytes = |column| {
+        let word = text.lines().nth(1)?.split_whitespace().nth(column)?;
+        word.parse::<u64>().ok()?.checked_mul(1024)
+    };
+    let space = bytes(1).zip(bytes(3)).map(|(total, usable)| Volume { total, usable });
+    space.ok_or_else(|| io::Error::other("df gave no answer"))
 }
 
 /// Does what may wait for the device where waiting is allowed.

@@ -1,6 +1,6 @@
 //! The keys that say what a run must show.
 
-use super::{BROKER, COUNTS, EXPECTED_GROUP, MAX_BROKERS, PERCENTS, TIMES, list, may, must, or, shape};
+use super::{BROKER, COUNTS, EXPECTED_GROUP, MAX_BROKERS, NODE, PERCENTS, TIMES, list, may, must, or, shape};
 use crate::scenario::shape::{Kind, Shape};
 
 pub(super) static EXPECT: Shape = shape(
@@ -107,8 +107,8 @@ static CONTROLLER: Shape = Shape {
     doc: "The active controller at a moment; exactly one of is and not.",
     keys: &[
         must("at", Kind::Time, "When."),
-        may("is", BROKER, "Who it is."),
-        may("not", BROKER, "Who it is not; some other node must be it."),
+        may("is", NODE, "Who it is."),
+        may("not", NODE, "Who it is not; some other node must be it."),
     ],
     exactly_one: &[&["is", "not"]],
 };

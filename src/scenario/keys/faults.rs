@@ -1,12 +1,12 @@
 //! The keys of faults: when, whom, what.
 
-use super::{BROKER, MAX, TOPIC, may, must, or, shape};
+use super::{BROKER, MAX, NODE, TOPIC, may, must, or, shape};
 use crate::scenario::model::EventName;
 use crate::scenario::shape::{ConfigScope, Kind, Shape};
 
 const WORDS: Kind = Kind::Choice(&["controller", "voter", "any-broker", "all-brokers"]);
 const WHO: Kind = Kind::OneOf(&[Kind::Object(&TARGET), WORDS]);
-const GROUPS: Kind = Kind::List(&Kind::List(&Kind::OneOf(&[BROKER, Kind::Text]), 1, usize::MAX), 2, usize::MAX);
+const GROUPS: Kind = Kind::List(&Kind::List(&Kind::OneOf(&[NODE, Kind::Text]), 1, usize::MAX), 2, usize::MAX);
 
 /// The keys that say what a fault does.
 pub const ACTIONS: &[&str] = &[
@@ -117,7 +117,7 @@ static AFTER: Shape = Shape {
         may("committed", Kind::Integer(1, i64::MAX), "The committed offsets of all groups amount to so much in all."),
         may("event", Kind::Choice(EventName::NAMES), "The first such event since the chaos phase began."),
         may("partition", Kind::Partition, "Only an event of this partition counts."),
-        may("broker", BROKER, "Only an event of this broker counts: it is elected, comes, goes, cuts its log."),
+        may("broker", NODE, "Only an event of this node counts: it is elected, comes, goes, cuts its log."),
         may("group", Kind::Name, "Only an event of this consumer group counts."),
         or("delay", Kind::Time, "\"0s\"", "How long after that."),
     ],
@@ -130,14 +130,24 @@ static TARGET: Shape = Shape {
           stand alone.",
     keys: &[
         may("broker", BROKER, "This broker."),
+        may("node", NODE, "This node, be it a broker or a separate controller (1001, 1002...)."),
         may("client", Kind::Text, "These clients: all of a group by its NAME, or one of them by NAME#i."),
         may("leader-of", Kind::Partition, "The leader of this partition."),
         may("follower-of", Kind::Partition, "One of this partition's replicas that does not lead it."),
         may("isr-member-of", Kind::Partition, "One of the members of this partition's ISR."),
         may("coordinator-of", Kind::Name, "The broker that coordinates this consumer group."),
-        may("region", Kind::Name, "Every broker of this region."),
+        may("region", Kind::Name, "Every node of this region."),
     ],
-    exactly_one: &[&["broker", "client", "leader-of", "follower-of", "isr-member-of", "coordinator-of", "region"]],
+    exactly_one: &[&[
+        "broker",
+        "node",
+        "client",
+        "leader-of",
+        "follower-of",
+        "isr-member-of",
+        "coordinator-of",
+        "region",
+    ]],
 };
 
 static LINK: Shape = shape(
@@ -155,15 +165,15 @@ static PAIR: Shape = shape("pair", "Two nodes.", &[must("from", WHO, "One side."
 static PARTITION: Shape = shape(
     "network partition",
     "Groups that do not reach one another; whoever is in none reaches everybody.",
-    &[must("groups", GROUPS, "Each a list of broker ids and client names.")],
+    &[must("groups", GROUPS, "Each a list of node ids and client names.")],
 );
 
 static BRIDGE: Shape = shape(
     "bridge",
-    "Groups that do not reach one another, and a broker that reaches them all.",
+    "Groups that do not reach one another, and a node that reaches them all.",
     &[
-        must("groups", GROUPS, "Each a list of broker ids and client names."),
-        must("over", BROKER, "The broker that reaches everybody; it is in no group."),
+        must("groups", GROUPS, "Each a list of node ids and client names."),
+        must("over", NODE, "The node that reaches everybody; it is in no group."),
     ],
 );
 

@@ -4,6 +4,7 @@ mod expect;
 mod faults;
 mod groups;
 
+use super::model::FIRST_CONTROLLER;
 use super::shape::{Absent, ConfigScope, Key, Kind, Shape};
 use expect::EXPECT;
 pub use expect::PROPERTIES;
@@ -34,7 +35,12 @@ const fn list(of: &'static Kind) -> Kind {
     Kind::List(of, 0, usize::MAX)
 }
 
+/// The most controllers that are nodes of their own.
+const MAX_CONTROLLERS: i64 = 9;
+
 const BROKER: Kind = Kind::Integer(1, MAX_BROKERS);
+/// A broker, or a separate controller.
+const NODE: Kind = Kind::Integer(1, FIRST_CONTROLLER as i64 + MAX_CONTROLLERS - 1);
 const TIMES: Kind = Kind::List(&Kind::Time, 2, 2);
 const COUNTS: Kind = Kind::List(&Kind::Integer(0, i64::MAX), 2, 2);
 const PERCENTS: Kind = Kind::List(&Kind::Number(0.0, 100.0), 2, 2);
@@ -66,14 +72,19 @@ static CLUSTER: Shape = shape(
     "The cluster under test; its brokers are numbered from 1.",
     &[
         or("brokers", BROKER, "3", "How many brokers."),
-        or("controllers", Kind::Choice(&["combined"]), "\"combined\"", "Every broker is a quorum voter as well."),
-        or("config", Kind::Config(ConfigScope::Broker), "{}", "Configuration of every broker, under Kafka's keys."),
-        or("broker-config", Kind::BrokerConfig, "{}", "Configuration of single brokers by id; it wins over config."),
+        or(
+            "controllers",
+            Kind::OneOf(&[Kind::Choice(&["combined"]), Kind::Object(&CONTROLLERS)]),
+            "\"combined\"",
+            "Who votes in the metadata quorum: combined, every broker as well; or separate controllers.",
+        ),
+        or("config", Kind::Config(ConfigScope::Broker), "{}", "Configuration of every node, under Kafka's keys."),
+        or("broker-config", Kind::BrokerConfig, "{}", "Configuration of single nodes by id; it wins over config."),
         or(
             "regions",
-            Kind::Map(&Kind::List(&BROKER, 1, MAX_BROKERS as usize)),
+            Kind::Map(&Kind::List(&NODE, 1, (MAX_BROKERS + MAX_CONTROLLERS) as usize)),
             "{}",
-            "The regions with their brokers; every broker is in one, or there are none.",
+            "The regions with their nodes; every node is in one, or there are none.",
         ),
         or(
             "region-latency",
@@ -82,6 +93,12 @@ static CLUSTER: Shape = shape(
             "One-way latency between two regions, least and most, the same both ways; 80 to 100 ms if it is not given.",
         ),
     ],
+);
+
+static CONTROLLERS: Shape = shape(
+    "controllers",
+    "Controllers that are nodes of their own; brokers follow the metadata log as observers.",
+    &[must("separate", Kind::Integer(1, MAX_CONTROLLERS), "How many; their ids are 1001, 1002...")],
 );
 
 static TOPIC: Shape = shape(

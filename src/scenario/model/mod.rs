@@ -82,11 +82,19 @@ impl Scenario {
         };
         self.faults.iter().filter_map(join).collect()
     }
-    /// The brokers that vote in the metadata quorum.
+    /// The brokers that are part of the cluster from the start.
     #[must_use]
-    pub fn voters(&self) -> Vec<BrokerId> {
+    pub fn founders(&self) -> Vec<BrokerId> {
         let joining = self.joining();
         self.cluster.ids().filter(|id| !joining.contains(id)).collect()
+    }
+    /// The nodes that vote in the metadata quorum.
+    #[must_use]
+    pub fn voters(&self) -> Vec<BrokerId> {
+        match self.cluster.controllers {
+            Controllers::Combined => self.founders(),
+            Controllers::Separate(_) => self.cluster.controller_ids().collect(),
+        }
     }
 }
 
@@ -98,13 +106,13 @@ pub struct Cluster {
     pub brokers: u32,
     /// Who votes in the metadata quorum.
     pub controllers: Controllers,
-    /// Configuration of every broker.
+    /// Configuration of every node.
     #[serde(deserialize_with = "lenient::config")]
     pub config: Config,
-    /// Configuration of single brokers, which wins over `config`.
+    /// Configuration of single nodes, which wins over `config`.
     #[serde(deserialize_with = "lenient::broker_config")]
     pub broker_config: BTreeMap<BrokerId, Config>,
-    /// The regions with their brokers; empty if there is but one.
+    /// The regions with their nodes; empty if there is but one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub regions: BTreeMap<String, Vec<BrokerId>>,
     /// Latency between two regions, least and most, the same both ways; what is not listed has 80 to 100 ms.
@@ -130,19 +138,46 @@ impl Cluster {
     pub fn ids(&self) -> impl Iterator<Item = BrokerId> + use<> {
         (1..=self.brokers).map(|n| BrokerId(n as i32))
     }
-    /// The region of a broker, if there are regions.
+    /// The ids of the nodes that are controllers alone; none if every broker is a controller as well.
+    pub fn controller_ids(&self) -> impl Iterator<Item = BrokerId> + use<> {
+        let count = match self.controllers {
+            Controllers::Combined => 0,
+            Controllers::Separate(count) => count,
+        };
+        (0..count).map(|n| BrokerId(FIRST_CONTROLLER + n as i32))
+    }
+    /// The ids of all nodes: brokers, then separate controllers.
+    pub fn nodes(&self) -> impl Iterator<Item = BrokerId> + use<> {
+        self.ids().chain(self.controller_ids())
+    }
+    /// True if the node is a controller alone.
     #[must_use]
-    pub fn region_of(&self, broker: BrokerId) -> Option<&str> {
-        self.regions.iter().find(|(_, members)| members.contains(&broker)).map(|(name, _)| name.as_str())
+    pub fn is_controller(&self, node: BrokerId) -> bool {
+        self.controller_ids().any(|id| id == node)
+    }
+    /// What a person calls a node.
+    #[must_use]
+    pub fn name_of(&self, node: BrokerId) -> String {
+        format!("{} {node}", if self.is_controller(node) { "controller" } else { "broker" })
+    }
+    /// The region of a node, if there are regions.
+    #[must_use]
+    pub fn region_of(&self, node: BrokerId) -> Option<&str> {
+        self.regions.iter().find(|(_, members)| members.contains(&node)).map(|(name, _)| name.as_str())
     }
 }
+
+/// The id of the first separate controller; no broker has one as high.
+pub const FIRST_CONTROLLER: i32 = 1_001;
 
 /// Who votes in the metadata quorum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Controllers {
-    /// Every broker is a voter as well.
+    /// Every broker that does not join later is a voter as well (`process.roles=broker,controller`).
     Combined,
+    /// So many nodes are controllers alone, numbered from [`FIRST_CONTROLLER`]; brokers are brokers alone.
+    Separate(u32),
 }
 
 /// A topic.

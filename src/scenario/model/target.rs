@@ -13,6 +13,8 @@ use crate::scenario::units::partition_name;
 pub enum Target {
     /// This broker.
     Broker(BrokerId),
+    /// This node, be it a broker or a separate controller.
+    Node(BrokerId),
     /// The processes of a group of clients, `NAME`, or one of them, `NAME#i`.
     Client(ClientName),
     /// The active controller.
@@ -34,7 +36,7 @@ pub enum Target {
     AllBrokers,
     /// The broker that coordinates this consumer group.
     CoordinatorOf(String),
-    /// Every broker of this region.
+    /// Every node of this region.
     Region(String),
 }
 
@@ -97,10 +99,10 @@ impl<'de> Deserialize<'de> for ClientName {
     }
 }
 
-/// A member of a network group: a broker by its id, or clients by their name.
+/// A member of a network group: a node by its id, or clients by their name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Member {
-    /// This broker.
+    /// This broker or separate controller.
     Broker(BrokerId),
     /// These clients.
     Client(ClientName),
@@ -128,6 +130,6 @@ impl<'de> Deserialize<'de> for Member {
                 Written::Broker(id) => Self::Broker(id),
                 Written::Client(name) => Self::Client(ClientName::parse(&name)),
             })
-            .map_err(|_| de::Error::custom("expected a broker's id or a client's name"))
+            .map_err(|_| de::Error::custom("expected a node's id or a client's name"))
     }
 }

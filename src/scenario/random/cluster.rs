@@ -3,7 +3,7 @@
 use crate::base::BrokerId;
 use crate::base::random::Stream;
 use crate::broker::config::KEYS;
-use crate::scenario::model::{Cluster, Config, Topic};
+use crate::scenario::model::{Cluster, Config, Controllers, Topic};
 
 /// The most replicas of a partition.
 const MAX_REPLICAS: u64 = 5;
@@ -13,6 +13,8 @@ const MAX_PARTITIONS: u32 = 50;
 /// How many brokers, each as often as it stands here: clusters of three are what bugs were found in most, and others
 /// hide others.
 const BROKERS: [u32; 20] = [1, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 5, 6, 7];
+/// How many controllers are nodes of their own, each as often as it stands here; with 0 every broker is one as well.
+const CONTROLLERS: [u32; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 3, 3, 1, 5];
 /// How many partitions a topic has.
 const PARTITIONS: [u32; 14] = [1, 1, 2, 3, 3, 4, 6, 6, 6, 8, 9, 12, 16, 40];
 /// How many replicas a partition has, if there are brokers enough.
@@ -51,7 +53,15 @@ pub(super) fn cluster(stream: &mut Stream) -> Cluster {
     Cluster { brokers: *stream.pick(&BROKERS), ..Cluster::default() }
 }
 
-/// What all brokers are set to.
+/// Who votes in the metadata quorum.
+pub(super) fn controllers(stream: &mut Stream) -> Controllers {
+    match *stream.pick(&CONTROLLERS) {
+        0 => Controllers::Combined,
+        separate => Controllers::Separate(separate),
+    }
+}
+
+/// What all nodes are set to.
 pub(super) fn config(stream: &mut Stream) -> Config {
     let mut config = Config::new();
     let mut set = |key: &str, drawn: bool, value: u64| {

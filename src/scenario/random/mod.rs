@@ -39,6 +39,7 @@ pub fn profile(name: &str) -> Result<&'static Profile, String> {
 pub fn draw(profile: &Profile, seed: u64, overrides: &Overrides) -> Scenario {
     let stream = |name: &str| Stream::new(seed, &format!("draw/{name}"));
     let mut cluster = cluster::cluster(&mut stream("cluster"));
+    cluster.controllers = cluster::controllers(&mut stream("controllers"));
     cluster.config = cluster::config(&mut stream("config"));
     let mut topics = cluster::topics(&mut stream("topics"), &cluster);
     cluster.config.extend(cluster::compaction(&mut stream("compaction"), &mut topics));

@@ -4,7 +4,7 @@ use super::*;
 use std::collections::BTreeSet;
 
 use super::cluster::is_compacted;
-use crate::scenario::model::{Group, Role, Strategy, Style};
+use crate::scenario::model::{Controllers, Group, Role, Strategy, Style, Target};
 use crate::scenario::{parse, validate};
 
 const SEEDS: u64 = 300;
@@ -65,6 +65,20 @@ fn sizes_range_from_one_end_to_the_other_and_never_beyond() {
     }
     assert!(all.iter().any(|s| partitions(s) == 1) && all.iter().any(|s| partitions(s) >= 40));
     assert!(all.iter().any(|s| replicas(s) == 1) && all.iter().any(|s| replicas(s) == 5));
+}
+
+#[test]
+fn controllers_are_brokers_as_well_or_nodes_of_their_own() {
+    let all = drawn("control-plane");
+    let of = |wanted| all.iter().filter(|s| s.cluster.controllers == wanted).count();
+    assert!(of(Controllers::Combined) > 150);
+    for separate in [1, 3, 5] {
+        assert!(of(Controllers::Separate(separate)) > 10, "{separate} controllers");
+    }
+    // An election storm needs voters to lose.
+    let hits = |s: &Scenario| s.faults.iter().any(|f| f.action == Action::PowerCut(Target::Voter));
+    assert!(all.iter().any(|s| s.cluster.controllers != Controllers::Combined && hits(s)));
+    assert!(all.iter().all(|s| s.cluster.controllers != Controllers::Combined || !hits(s)));
 }
 
 #[test]

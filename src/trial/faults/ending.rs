@@ -76,7 +76,9 @@ impl Engine<'_> {
     /// Starts a node that is down.
     pub(super) async fn boot(&mut self, node: &Node) {
         match &node.what {
-            Process::Broker(id) if !self.cluster.is_running(*id) || self.cluster.is_stopping(*id) => {
+            Process::Broker(id) | Process::Controller(id)
+                if !self.cluster.is_running(*id) || self.cluster.is_stopping(*id) =>
+            {
                 self.witness.note(format!("{node} starts"));
                 self.cluster.start(*id).await;
             }
@@ -90,7 +92,7 @@ impl Engine<'_> {
     /// Lets a node go on that stands still.
     pub(super) fn wake(&self, node: &Node) {
         match &node.what {
-            Process::Broker(id) => self.cluster.resume(*id),
+            Process::Broker(id) | Process::Controller(id) => self.cluster.resume(*id),
             Process::Client(_) => self.cluster.world().resume(node.host),
         }
     }

@@ -117,7 +117,7 @@ impl<'a> Engine<'a> {
         for node in self.resolve(target) {
             let allowed = match &node.what {
                 Process::Broker(id) => self.witness.may_stop(*id),
-                Process::Client(_) => true,
+                Process::Controller(_) | Process::Client(_) => true,
             };
             if allowed {
                 self.witness.fault(format!("{node} is asked to stop"));
@@ -130,12 +130,13 @@ impl<'a> Engine<'a> {
     fn allows(&self, node: &Node, loss: Loss) -> bool {
         match &node.what {
             Process::Broker(id) => self.witness.may_end(*id, loss),
-            Process::Client(_) => true,
+            // It holds no partition, and what a voter has acknowledged is on its device.
+            Process::Controller(_) | Process::Client(_) => true,
         }
     }
     fn power_cut(&mut self, node: &Node) -> Vec<Undo> {
         match &node.what {
-            Process::Broker(id) => self.cluster.power_cut(*id),
+            Process::Broker(id) | Process::Controller(id) => self.cluster.power_cut(*id),
             Process::Client(name) => {
                 self.cluster.kill_client(name, node.host, true);
             }
@@ -144,7 +145,7 @@ impl<'a> Engine<'a> {
     }
     fn crash(&mut self, node: &Node) -> Vec<Undo> {
         match &node.what {
-            Process::Broker(id) => {
+            Process::Broker(id) | Process::Controller(id) => {
                 self.cluster.crash(*id);
             }
             Process::Client(name) => {
@@ -155,20 +156,20 @@ impl<'a> Engine<'a> {
     }
     fn stop(&mut self, node: &Node) -> Vec<Undo> {
         match &node.what {
-            Process::Broker(id) => self.cluster.stop(*id),
+            Process::Broker(id) | Process::Controller(id) => self.cluster.stop(*id),
             Process::Client(_) => self.cluster.world().request_shutdown(node.host),
         }
         vec![Undo::Start(node.clone())]
     }
     fn wipe(&mut self, node: &Node) -> Vec<Undo> {
-        let Process::Broker(id) = &node.what else { return Vec::new() };
+        let (Process::Broker(id) | Process::Controller(id)) = &node.what else { return Vec::new() };
         self.cluster.wipe(*id);
         vec![Undo::Start(node.clone())]
     }
     fn stand(&mut self, node: &Node, frozen: bool) -> Vec<Undo> {
         match (&node.what, frozen) {
-            (Process::Broker(id), false) => self.cluster.pause(*id),
-            (Process::Broker(id), true) => self.cluster.freeze(*id),
+            (Process::Broker(id) | Process::Controller(id), false) => self.cluster.pause(*id),
+            (Process::Broker(id) | Process::Controller(id), true) => self.cluster.freeze(*id),
             (Process::Client(_), false) => self.cluster.world().pause(node.host),
             (Process::Client(_), true) => self.cluster.world().freeze(node.host),
         }

@@ -32,7 +32,7 @@ impl Engine<'_> {
             }
             Action::Partition(partition) => self.split(&partition.groups, "the network parts into"),
             Action::Bridge(bridge) => {
-                let what = format!("only broker {} still bridges", bridge.over);
+                let what = format!("only {} still bridges", self.node(bridge.over));
                 self.split(&bridge.groups, &what)
             }
             Action::Heal(_) => {

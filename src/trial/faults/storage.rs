@@ -123,7 +123,7 @@ impl Engine<'_> {
 
     /// Tells of harm that a disk has done since it was ordered.
     pub(in crate::trial) fn look_for_harm(&self) {
-        for id in self.cluster.brokers().filter(|id| self.touched.contains(&self.cluster.host(*id))) {
+        for id in self.cluster.nodes().filter(|id| self.touched.contains(&self.cluster.host(*id))) {
             self.cluster.look_for_harm(id);
         }
     }

@@ -16,6 +16,8 @@ pub(super) struct Node {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Process {
     Broker(BrokerId),
+    /// A controller that is a node of its own.
+    Controller(BrokerId),
     /// A client, by the name of its process.
     Client(String),
 }
@@ -24,6 +26,7 @@ impl std::fmt::Display for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.what {
             Process::Broker(id) => write!(f, "broker {id}"),
+            Process::Controller(id) => write!(f, "controller {id}"),
             Process::Client(name) => write!(f, "client {name}"),
         }
     }
@@ -33,14 +36,14 @@ impl Engine<'_> {
     /// The nodes that a target means now; none if, say, the partition has no leader at this moment.
     pub(super) fn resolve(&mut self, target: &Target) -> Vec<Node> {
         match target {
-            Target::Broker(id) if self.cluster.is_absent(*id) => {
+            Target::Broker(id) | Target::Node(id) if self.cluster.is_absent(*id) => {
                 self.witness.note(format!("broker {id} is no part of the cluster at this moment"));
                 Vec::new()
             }
-            Target::Broker(id) => vec![self.broker(*id)],
+            Target::Broker(id) | Target::Node(id) => vec![self.node(*id)],
             Target::Client(name) => self.clients(name),
-            Target::Controller => self.witness.controller().map(|id| self.broker(id)).into_iter().collect(),
-            Target::LeaderOf(tp) => self.leader(tp).map(|id| self.broker(id)).into_iter().collect(),
+            Target::Controller => self.witness.controller().map(|id| self.node(id)).into_iter().collect(),
+            Target::LeaderOf(tp) => self.leader(tp).map(|id| self.node(id)).into_iter().collect(),
             Target::FollowerOf(tp) => {
                 let leader = self.leader(tp);
                 let replicas = self.witness.partition(tp).map(|facts| facts.replicas).unwrap_or_default();
@@ -49,32 +52,33 @@ impl Engine<'_> {
             Target::IsrMemberOf(tp) => self.one_of(self.witness.partition(tp).map(|f| f.isr).unwrap_or_default()),
             Target::CoordinatorOf(group) => {
                 let tp = plan::coordinating(self.scenario, group);
-                self.leader(&tp).map(|id| self.broker(id)).into_iter().collect()
+                self.leader(&tp).map(|id| self.node(id)).into_iter().collect()
             }
             Target::Voter => self.one_of(self.scenario.voters()),
             Target::AnyBroker => self.one_of(self.cluster.brokers().collect()),
-            Target::AllBrokers => self.cluster.brokers().map(|id| self.broker(id)).collect(),
+            Target::AllBrokers => self.cluster.brokers().map(|id| self.node(id)).collect(),
             Target::Region(name) => {
                 let members = self.scenario.cluster.regions.get(name);
-                members.into_iter().flatten().map(|id| self.broker(*id)).collect()
+                members.into_iter().flatten().map(|id| self.node(*id)).collect()
             }
         }
     }
     pub(super) fn members(&self, group: &[Member]) -> Vec<Node> {
         let nodes = |member: &Member| match member {
-            Member::Broker(id) => vec![self.broker(*id)],
+            Member::Broker(id) => vec![self.node(*id)],
             Member::Client(name) => self.clients(name),
         };
         group.iter().flat_map(nodes).collect()
     }
-    pub(super) fn broker(&self, id: BrokerId) -> Node {
-        Node { host: self.cluster.host(id), what: Process::Broker(id) }
+    pub(super) fn node(&self, id: BrokerId) -> Node {
+        let what = if self.cluster.is_controller(id) { Process::Controller(id) } else { Process::Broker(id) };
+        Node { host: self.cluster.host(id), what }
     }
-    /// Everybody: brokers and clients.
+    /// Everybody: the nodes of the cluster and clients.
     pub(super) fn everybody(&self) -> Vec<Node> {
-        let brokers = self.cluster.brokers().map(|id| self.broker(id));
+        let nodes = self.cluster.nodes().map(|id| self.node(id));
         let clients = self.cluster.clients().into_iter();
-        brokers.chain(clients.map(|(name, host)| Node { host, what: Process::Client(name) })).collect()
+        nodes.chain(clients.map(|(name, host)| Node { host, what: Process::Client(name) })).collect()
     }
     pub(super) fn clients(&self, wanted: &ClientName) -> Vec<Node> {
         let all = self.cluster.clients().into_iter();
@@ -94,6 +98,6 @@ impl Engine<'_> {
             return Vec::new();
         }
         let chosen = *self.random.pick(&ids);
-        vec![self.broker(chosen)]
+        vec![self.node(chosen)]
     }
 }

@@ -169,7 +169,19 @@ fn a_controller_registers() {
         incarnation_id: TOPIC,
         ..RegisterControllerRecord::default()
     };
-    golden(record, &[&[1, 27, 0, 0, 0, 0, 2], &TOPIC_BYTES, &[0, 1, 1, 0]]);
+    golden(record.clone(), &[&[1, 27, 0, 0, 0, 0, 2], &TOPIC_BYTES, &[0, 1, 1, 0]]);
+    let end_point = EndPoint { name: "CONTROLLER".into(), host: "c".into(), port: 0xfffe, security_protocol: 0 };
+    let feature = Feature { name: "mv".into(), min_supported_version: 7, max_supported_version: 27 };
+    let full = RegisterControllerRecord { end_points: vec![end_point], features: vec![feature], ..record };
+    let tail: [&[u8]; 5] = [
+        &[0, 2, 11],
+        b"CONTROLLER",
+        // Host, port, security protocol and the end of the listener's fields; then one feature.
+        &[2, b'c', 0xff, 0xfe, 0, 0, 0],
+        &[2, 3, b'm', b'v', 0, 7, 0, 27, 0],
+        &[0],
+    ];
+    golden(full, &[&[1, 27, 0, 0, 0, 0, 2], &TOPIC_BYTES, &tail.concat()]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod compaction;
+mod content;
 mod retention;
 
 use bytes::Bytes;

@@ -3,6 +3,7 @@
 mod admin;
 mod brokers;
 mod cluster;
+mod controllers;
 mod elections;
 mod isr;
 mod lives;

@@ -7,6 +7,7 @@ use super::faults::Kind;
 use super::inode::{Content, Inode};
 use super::tree::Tree;
 use super::{Device, Space, Work};
+use crate::io::disk::Volume;
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::io;
@@ -173,15 +174,16 @@ impl Disk {
             None => Ok(()),
         }
     }
-    /// How many bytes are free.
+    /// How many bytes there are in all, and how many are free.
     ///
     /// # Errors
     /// What the operating system reports.
-    pub async fn free_space(&self) -> io::Result<u64> {
+    pub async fn volume(&self) -> io::Result<Volume> {
         self.owner.check()?;
         let state = self.owner.world.state().lock();
         let space = &state.host(self.owner.host).disk.space;
-        Ok(space.capacity.load(Ordering::Relaxed).saturating_sub(space.used.load(Ordering::Relaxed)))
+        let (total, used) = (space.capacity.load(Ordering::Relaxed), space.used.load(Ordering::Relaxed));
+        Ok(Volume { total, usable: total.saturating_sub(used) })
     }
 }
 

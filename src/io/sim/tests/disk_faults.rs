@@ -201,7 +201,7 @@ fn a_disk_that_was_filled_up_refuses_until_it_has_room_again() {
     trial(6, |world| async move {
         let (disk, file) = disk_with(b"old").await;
         world.fill_disk(me(&world), Some(10));
-        assert_eq!(disk.free_space().await.expect("known"), 10);
+        assert_eq!(disk.volume().await.expect("known").usable, 10);
         file.append(&[0; 10]).await.expect("the last room");
         assert_eq!(file.append(&[0; 1]).await.expect_err("full").kind(), ErrorKind::StorageFull);
         file.write_at(0, b"new").await.expect("no new room is needed");

@@ -57,10 +57,11 @@ impl Nemesis<'_> {
             ..Fault::at(Millis(at), action)
         });
     }
-    /// The network parts in two, clients on either side; perhaps one broker still reaches both.
+    /// The network parts in two, clients on either side; perhaps one node still reaches both.
     pub(super) fn partition(&mut self, at: u64) {
         let lasts = self.span();
-        let mut members: Vec<_> = self.brokers.iter().map(|id| Member::Broker(*id)).collect();
+        let nodes = self.brokers.iter().chain(&self.controllers);
+        let mut members: Vec<_> = nodes.map(|id| Member::Broker(*id)).collect();
         self.stream.shuffle(&mut members);
         let over = self.stream.chance(1, 3).then(|| members.pop()).flatten();
         if members.len() < 2 {

@@ -150,7 +150,11 @@ impl Nemesis<'_> {
         let voter_at = at + self.stream.between(500, 5_000);
         if let Some(voter) = self.free(voter_at) {
             let lasts = self.stream.between(50, 2_000);
-            self.down(voter_at, voter, true, lasts);
+            match self.controllers.is_empty() {
+                true => self.down(voter_at, voter, true, lasts),
+                // Brokers have no vote then.
+                false => self.add(voter_at, lasts, Action::PowerCut(Target::Voter)),
+            }
         }
     }
 

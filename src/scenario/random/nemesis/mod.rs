@@ -79,6 +79,8 @@ fn has_groups(scenario: &Scenario) -> bool {
 struct Nemesis<'a> {
     stream: &'a mut Stream,
     brokers: Vec<BrokerId>,
+    /// Controllers that are nodes of their own.
+    controllers: Vec<BrokerId>,
     partitions: Vec<TopicPartition>,
     /// The first process of each client.
     clients: Vec<ClientName>,
@@ -105,6 +107,7 @@ impl<'a> Nemesis<'a> {
         Self {
             stream,
             brokers: scenario.cluster.ids().collect(),
+            controllers: scenario.cluster.controller_ids().collect(),
             partitions: placed.iter().map(|s| s.tp.clone()).collect(),
             clients: scenario.clients.iter().map(|c| ClientName { group: c.name.clone(), index: Some(0) }).collect(),
             crowds: members::crowds(scenario),

@@ -161,6 +161,35 @@ pub const LIST_PARTITION_REASSIGNMENTS_RESPONSE: Schema = Schema {
     ],
 };
 
+const DESCRIBE_LOG_DIRS_TOPIC: &[Field] = &[field("topic", Str), field("partitions", Values(&I32))];
+/// `DescribeLogDirsRequest`.
+pub const DESCRIBE_LOG_DIRS_REQUEST: Schema =
+    Schema { flexible: 2, fields: &[field("topics", Structs(DESCRIBE_LOG_DIRS_TOPIC))] };
+
+const LOG_DIR_PARTITION: &[Field] = &[
+    field("partition_index", I32),
+    field("partition_size", I64),
+    field("offset_lag", I64),
+    field("is_future_key", I8),
+];
+const LOG_DIR_TOPIC: &[Field] = &[field("name", Str), field("partitions", Structs(LOG_DIR_PARTITION))];
+const LOG_DIR_RESULT: &[Field] = &[
+    field("error_code", I16),
+    field("log_dir", Str),
+    field("topics", Structs(LOG_DIR_TOPIC)),
+    field("total_bytes", I64).since(4),
+    field("usable_bytes", I64).since(4),
+];
+/// `DescribeLogDirsResponse`.
+pub const DESCRIBE_LOG_DIRS_RESPONSE: Schema = Schema {
+    flexible: 2,
+    fields: &[
+        field("throttle_time_ms", I32),
+        field("error_code", I16).since(3),
+        field("results", Structs(LOG_DIR_RESULT)),
+    ],
+};
+
 /// `DescribeClusterRequest`.
 pub const DESCRIBE_CLUSTER_REQUEST: Schema = Schema {
     flexible: 0,

@@ -28,6 +28,24 @@ pub const BROKER_REGISTRATION_RESPONSE: Schema = Schema {
     fields: &[field("throttle_time_ms", I32), field("error_code", I16), field("broker_epoch", I64)],
 };
 
+/// `ControllerRegistrationRequest`.
+pub const CONTROLLER_REGISTRATION_REQUEST: Schema = Schema {
+    flexible: 0,
+    fields: &[
+        field("controller_id", I32),
+        field("incarnation_id", UUID),
+        field("zk_migration_ready", I8),
+        field("listeners", Structs(LISTENER)),
+        field("features", Structs(FEATURE)),
+    ],
+};
+
+/// `ControllerRegistrationResponse`.
+pub const CONTROLLER_REGISTRATION_RESPONSE: Schema = Schema {
+    flexible: 0,
+    fields: &[field("throttle_time_ms", I32), field("error_code", I16), field("error_message", Str)],
+};
+
 /// `BrokerHeartbeatRequest`.
 pub const BROKER_HEARTBEAT_REQUEST: Schema = Schema {
     flexible: 0,

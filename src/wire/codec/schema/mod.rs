@@ -76,10 +76,14 @@ fn pair(key: i16) -> Result<(&'static Schema, &'static Schema), CodecError> {
         ApiKey::Vote => (&quorum::VOTE_REQUEST, &quorum::VOTE_RESPONSE),
         ApiKey::BeginQuorumEpoch => (&quorum::BEGIN_QUORUM_EPOCH_REQUEST, &quorum::BEGIN_QUORUM_EPOCH_RESPONSE),
         ApiKey::EndQuorumEpoch => (&quorum::END_QUORUM_EPOCH_REQUEST, &quorum::END_QUORUM_EPOCH_RESPONSE),
+        ApiKey::DescribeQuorum => (&quorum::DESCRIBE_QUORUM_REQUEST, &quorum::DESCRIBE_QUORUM_RESPONSE),
         ApiKey::AlterPartition => (&controller::ALTER_PARTITION_REQUEST, &controller::ALTER_PARTITION_RESPONSE),
         ApiKey::Envelope => (&controller::ENVELOPE_REQUEST, &controller::ENVELOPE_RESPONSE),
         ApiKey::BrokerRegistration => {
             (&controller::BROKER_REGISTRATION_REQUEST, &controller::BROKER_REGISTRATION_RESPONSE)
+        }
+        ApiKey::ControllerRegistration => {
+            (&controller::CONTROLLER_REGISTRATION_REQUEST, &controller::CONTROLLER_REGISTRATION_RESPONSE)
         }
         ApiKey::BrokerHeartbeat => (&controller::BROKER_HEARTBEAT_REQUEST, &controller::BROKER_HEARTBEAT_RESPONSE),
         ApiKey::AllocateProducerIds => {
@@ -98,6 +102,7 @@ fn pair(key: i16) -> Result<(&'static Schema, &'static Schema), CodecError> {
         ApiKey::ListPartitionReassignments => {
             (&admin::LIST_PARTITION_REASSIGNMENTS_REQUEST, &admin::LIST_PARTITION_REASSIGNMENTS_RESPONSE)
         }
+        ApiKey::DescribeLogDirs => (&admin::DESCRIBE_LOG_DIRS_REQUEST, &admin::DESCRIBE_LOG_DIRS_RESPONSE),
         ApiKey::DescribeCluster => (&admin::DESCRIBE_CLUSTER_REQUEST, &admin::DESCRIBE_CLUSTER_RESPONSE),
         ApiKey::UnregisterBroker => (&admin::UNREGISTER_BROKER_REQUEST, &admin::UNREGISTER_BROKER_RESPONSE),
         ApiKey::DescribeTopicPartitions => {

@@ -169,3 +169,41 @@ pub const SNAPSHOT_HEADER_RECORD: Schema =
 
 /// `SnapshotFooterRecord`.
 pub const SNAPSHOT_FOOTER_RECORD: Schema = Schema { flexible: 0, fields: &[field("version", I16)] };
+
+const DESCRIBE_QUORUM_PARTITION: &[Field] = &[field("partition_index", I32)];
+const DESCRIBE_QUORUM_TOPIC: &[Field] =
+    &[field("topic_name", Str), field("partitions", Structs(DESCRIBE_QUORUM_PARTITION))];
+/// `DescribeQuorumRequest`.
+pub const DESCRIBE_QUORUM_REQUEST: Schema =
+    Schema { flexible: 0, fields: &[field("topics", Structs(DESCRIBE_QUORUM_TOPIC))] };
+
+const REPLICA_STATE: &[Field] = &[
+    field("replica_id", I32),
+    field("replica_directory_id", UUID).since(2),
+    field("log_end_offset", I64),
+    field("last_fetch_timestamp", I64).since(1),
+    field("last_caught_up_timestamp", I64).since(1),
+];
+const DESCRIBE_QUORUM_PARTITION_RESULT: &[Field] = &[
+    field("partition_index", I32),
+    field("error_code", I16),
+    field("error_message", Str).since(2),
+    field("leader_id", I32),
+    field("leader_epoch", I32),
+    field("high_watermark", I64),
+    field("current_voters", Structs(REPLICA_STATE)),
+    field("observers", Structs(REPLICA_STATE)),
+];
+const DESCRIBE_QUORUM_TOPIC_RESULT: &[Field] =
+    &[field("topic_name", Str), field("partitions", Structs(DESCRIBE_QUORUM_PARTITION_RESULT))];
+const QUORUM_NODE: &[Field] = &[field("node_id", I32), field("listeners", Structs(LEADER_ENDPOINT))];
+/// `DescribeQuorumResponse`.
+pub const DESCRIBE_QUORUM_RESPONSE: Schema = Schema {
+    flexible: 0,
+    fields: &[
+        field("error_code", I16),
+        field("error_message", Str).since(2),
+        field("topics", Structs(DESCRIBE_QUORUM_TOPIC_RESULT)),
+        field("nodes", Structs(QUORUM_NODE)).since(2),
+    ],
+};
