@@ -17,7 +17,7 @@ use super::files;
 use super::info::BatchInfo;
 use super::positions::Positions;
 use super::producers::{ProducerBatch, ProducerStates};
-use super::segment::{Segment, stem};
+use super::segment::{Segment, remove_files, stem};
 use super::state::LogState;
 use super::store::LogStore;
 use super::walk::walk;
@@ -129,12 +129,7 @@ async fn finish_swaps(disk: &Disk, dir: &str) -> io::Result<()> {
         let replaced =
             names.iter().filter_map(|n| parse_stem(n.strip_suffix(".log")?)).filter(|b| *b > base && *b < end);
         for old in replaced {
-            for suffix in ["index", "timeindex", "log"] {
-                let path = format!("{dir}/{}.{suffix}", stem(old));
-                if disk.exists(&path).await? {
-                    disk.remove(&path).await?;
-                }
-            }
+            remove_files(disk, dir, old).await?;
         }
         disk.sync_dir(dir).await?;
         disk.rename(&path, &format!("{dir}/{}.log", stem(base))).await?;

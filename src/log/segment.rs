@@ -21,6 +21,20 @@ pub(super) fn stem(base: Offset) -> String {
     format!("{:020}", base.0)
 }
 
+/// Removes the files of the segment at `base`; the log file goes last, because it is what makes a segment.
+///
+/// # Errors
+/// Those of the disk.
+pub(super) async fn remove_files(disk: &Disk, dir: &str, base: Offset) -> io::Result<()> {
+    for suffix in ["index", "timeindex", "log"] {
+        let path = format!("{dir}/{}.{suffix}", stem(base));
+        if disk.exists(&path).await? {
+            disk.remove(&path).await?;
+        }
+    }
+    Ok(())
+}
+
 /// A record's place in time (`FileRecords.TimestampAndOffset`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimestampAndOffset {

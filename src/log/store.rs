@@ -17,7 +17,7 @@ use super::files;
 use super::info::BatchInfo;
 use super::positions::Positions;
 use super::reader::{LogReader, Shared};
-use super::segment::{Segment, stem};
+use super::segment::{Segment, remove_files, stem};
 use crate::base::Offset;
 use crate::base::marks::{Mark, mark};
 use crate::io::disk::Disk;
@@ -202,7 +202,7 @@ impl LogStore {
         self.publish();
         // From the end, so that a crash in between leaves no hole.
         for segment in gone.iter().rev() {
-            self.delete_files(segment.base).await?;
+            remove_files(&self.disk, &self.dir, segment.base).await?;
         }
         if !gone.is_empty() {
             self.sync_dir().await?;
@@ -232,7 +232,7 @@ impl LogStore {
         // From the end, each gone for good before the next one goes: if the oldest went first, what is left after a power
         // cut would pass for a log that starts later. And none may come back beside a new one of the same name.
         for segment in self.segments.iter().rev() {
-            self.delete_files(segment.base).await?;
+            remove_files(&self.disk, &self.dir, segment.base).await?;
             self.disk.sync_dir(&self.dir).await?;
         }
         self.segments = vec![Arc::new(Segment::create(&self.disk, &self.dir, start).await?)];
@@ -290,8 +290,8 @@ impl LogStore {
         Ok(())
     }
 
-    /// Puts a rewritten run of segments in place of the old ones. Returns what stands there now, or none, and drops the new file, if the log has changed
-    /// there since: it was truncated, or deleted from.
+    /// Puts a rewritten run of segments in place of the old ones. Returns what stands there now, or none, and drops the
+    /// new file, if the log has changed there since: it was truncated, or deleted from.
     ///
     /// The rename to `.swap` decides: before it recovery throws the new file away, after it recovery finishes the exchange. The
     /// old files are gone for good before the new one takes a name among them.
@@ -308,7 +308,7 @@ impl LogStore {
         self.disk.rename(&swap.path, &new).await?;
         self.sync_dir().await?;
         for &old in swap.bases[1..].iter().rev() {
-            self.delete_files(old).await?;
+            remove_files(&self.disk, &self.dir, old).await?;
         }
         self.sync_dir().await?;
         self.disk.rename(&new, &path).await?;
@@ -340,16 +340,6 @@ impl LogStore {
     /// Obeys other settings from the next append on.
     pub fn configure(&mut self, config: LogConfig) {
         self.config = config;
-    }
-
-    async fn delete_files(&self, base: Offset) -> io::Result<()> {
-        for suffix in ["index", "timeindex", "log"] {
-            let path = format!("{}/{}.{suffix}", self.dir, stem(base));
-            if self.disk.exists(&path).await? {
-                self.disk.remove(&path).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Makes everything durable, older segments first. Returns the durable end.

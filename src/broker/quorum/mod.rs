@@ -19,6 +19,8 @@ mod reader;
 mod shell;
 mod snapshots;
 #[cfg(all(test, madsim))]
+mod power_tests;
+#[cfg(all(test, madsim))]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -254,6 +256,8 @@ impl Quorum {
     }
     /// Deletes what is no longer wanted behind the snapshots.
     fn clean(&self) {
+        // What went a minute ago: nobody reads it any more (`file.delete.delay.ms`).
+        self.shell.lock().remove_doomed();
         let segments = boot::weigh(&self.log.segments());
         let kept: Vec<_> = {
             let shell = self.shell.lock();

@@ -215,6 +215,14 @@ impl Shell {
             Output::Fatal { reason } => self.fail(&reason),
         }
     }
+    /// Removes the files of segments that retention has let go of.
+    pub(super) fn remove_doomed(&mut self) {
+        if self.failure.borrow().is_none() {
+            // This step has no completion, but a disk that fails at once is told of.
+            let mut none = Vec::new();
+            self.submit(Op::RemoveDoomed, &mut none);
+        }
+    }
     fn append(&mut self, now: Now, generation: u64, batch: Batch, done: &mut Vec<Input>) {
         let bytes = match &batch.content {
             Content::Encoded(bytes) => bytes.clone(),
