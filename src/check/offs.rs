@@ -5,7 +5,8 @@
 //! effect at any time or never, and so may one that was refused after it was sent, because an earlier attempt may have been
 //! stored and its answer lost; an election that gave up what was committed, of the offsets topic or of the partition itself,
 //! takes commits and positions with it; a member that finds nothing committed, or a position below the log start, starts where
-//! `auto.offset.reset` says; a consumer that commits by itself may at any time have committed whatever it had polled; and
+//! `auto.offset.reset` says, and whoever finds that compaction has taken what it starts at reads on behind it; a consumer that
+//! commits by itself may at any time have committed whatever it had polled; and
 //! a commit that was under way when a generation began may still be of the old one.
 
 use std::collections::BTreeMap;
@@ -80,9 +81,16 @@ impl Offs {
         let log_start = ground.partition(tp).map_or(Offset::ZERO, |p| p.log_start);
         // Without a commit, or with one that retention has overtaken, it is not the coordinator who says where to start.
         let given_up = offsets_given_up(ground) || ground.partition(tp).is_some_and(|p| !p.restarts.is_empty());
-        if !given_up && self.settled(&asked, tp).is_some_and(|last| last.offset >= log_start) {
+        let begins_there = self.settled(&asked, tp).is_some_and(|last| last.offset >= log_start);
+        if !given_up && begins_there && !self.leads_to(&asked, tp, offset, ground) {
             self.told(&asked, tp, offset, &life.process, out);
         }
+    }
+    /// True if a reader that was told of a commit may read `first` before anything else, because compaction or retention has taken
+    /// all that lay between the two.
+    fn leads_to(&self, asked: &Asked, tp: &TopicPartition, first: Offset, ground: &Ground) -> bool {
+        let mut possible = self.possible(asked, tp).filter(|w| w.offset < first);
+        possible.any(|w| ground.is_gone(tp, w.offset..first))
     }
     fn member(&mut self, member: u32, what: &MemberOp, groups: &Groups, ground: &Ground, out: &mut Findings) {
         let member = &member;
@@ -173,18 +181,20 @@ impl Offs {
         writes.iter().filter(|w| w.done.is_some_and(|done| done < asked.at)).max_by_key(|w| w.asked)
     }
 
+    /// The commits that may be the latest for whoever asks then.
+    fn possible(&self, asked: &Asked, tp: &TopicPartition) -> impl Iterator<Item = &Write> {
+        let last = self.settled(asked, tp).map(|last| last.asked);
+        let writes = self.writes.get(&(asked.group.clone(), tp.clone())).into_iter().flatten();
+        writes.filter(move |w| last.is_none_or(|last| w.done.is_none_or(|done| done > last)))
+    }
+
     fn told(&self, asked: &Asked, tp: &TopicPartition, told: Offset, to: &str, out: &mut Findings) {
-        let none = Vec::new();
-        let writes = self.writes.get(&(asked.group.clone(), tp.clone())).unwrap_or(&none);
         let last = self.settled(asked, tp);
         let polled = self.polled.get(&(asked.group.clone(), tp.clone())).copied().unwrap_or(Offset::NONE);
         let by_itself = told <= polled && last.is_none_or(|last| told >= last.offset);
         let allowed = by_itself
-            || match last {
-                None if told == Offset::NONE => true,
-                None => writes.iter().any(|w| w.offset == told),
-                Some(last) => writes.iter().any(|w| w.offset == told && w.done.is_none_or(|done| done > last.asked)),
-            };
+            || (last.is_none() && told == Offset::NONE)
+            || self.possible(asked, tp).any(|w| w.offset == told);
         if !allowed {
             let committed = last.map_or("nothing was committed".to_owned(), |w| {
                 format!("{} was committed last, by {}", w.offset, w.by)
