@@ -70,9 +70,13 @@ zoo! {
     RetentionPastHighWatermark = "retention-past-high-watermark", "KAFKA-5634";
     /// A log goes on appending after a write that failed: what came before is missing from the middle.
     AppendAfterIoError = "append-after-io-error", "KAFKA-10778";
-    /// The mark of a clean shutdown is removed only when all logs are loaded: a crash in between leaves it behind, and the
-    /// next start takes logs for clean that were never closed, torn ends and all.
+    /// The mark of a clean shutdown is removed only when all logs are loaded, and nobody waits until that is durable: a
+    /// power cut soon after brings it back, and the next start takes logs for clean that were never closed, torn ends and
+    /// all.
     CleanMarkerSurvives = "clean-marker-survives", "KAFKA-10471";
+    /// A follower numbers what it fetches by counting on from its own end instead of taking the leader's offsets over:
+    /// whatever has been evicted in between shifts all that follows.
+    OffsetFromRetainedCount = "offset-from-retained-count", "Redpanda 2326";
     /// A retry of one of a producer's last five batches, whose answer was lost, is not recognised: it is appended again.
     NoDedupWindow = "no-dedup-window", "KIP-360, Redpanda 3039";
     /// After its epoch was bumped, a producer numbers the batches that were under way anew in arbitrary order, and sends

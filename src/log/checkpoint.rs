@@ -88,8 +88,17 @@ pub async fn read_clean_shutdown(disk: &Disk, log_dir: &str) -> io::Result<Optio
 pub async fn take_clean_shutdown(disk: &Disk, log_dir: &str) -> io::Result<Option<BrokerEpoch>> {
     let epoch = read_clean_shutdown(disk, log_dir).await?;
     if epoch.is_some() {
-        disk.remove(&format!("{log_dir}/{CLEAN_SHUTDOWN}")).await?;
+        remove_clean_shutdown(disk, log_dir).await?;
         disk.sync_dir(log_dir).await?;
     }
     Ok(epoch)
+}
+
+/// Takes the mark away if there is one; a power cut may bring it back until the directory is synced.
+///
+/// # Errors
+/// Those of the disk.
+pub async fn remove_clean_shutdown(disk: &Disk, log_dir: &str) -> io::Result<()> {
+    let path = format!("{log_dir}/{CLEAN_SHUTDOWN}");
+    if disk.exists(&path).await? { disk.remove(&path).await } else { Ok(()) }
 }

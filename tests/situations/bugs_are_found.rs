@@ -86,6 +86,82 @@ fn election_storm(seed: u64) -> Scenario {
     }))
 }
 
+/// A group whose members stand still for longer than their sessions, again and again, and go on in a generation that is
+/// over.
+fn zombies(seed: u64) -> Scenario {
+    let mut draw = ktrial::base::random::Stream::new(seed, "zombies");
+    let mut faults = Vec::new();
+    let mut at = 5_000;
+    while at < 55_000 {
+        let member = format!("g#{}", draw.between(0, 2));
+        let lasts = format!("{}ms", draw.between(2_500, 6_000));
+        faults.push(serde_json::json!({"at": format!("{at}ms"), "pause": {"client": member}, "for": lasts}));
+        at += draw.between(6_500, 9_000);
+    }
+    from_json(&serde_json::json!({
+        "name": "zombies",
+        "cluster": {"brokers": 3, "config": {"min.insync.replicas": 2, "offsets.topic.num.partitions": 1,
+            "group.min.session.timeout.ms": 500, "group.initial.rebalance.delay.ms": 500}},
+        "topics": [{"name": "t", "partitions": 6, "replication-factor": 3}],
+        "clients": [{"name": "w", "producer": {"topic": "t", "count": 2, "rate": 60}},
+            {"name": "g", "group": {"topics": ["t"], "count": 3, "processing": ["1ms", "8ms"],
+                "config": {"session.timeout.ms": 2000, "heartbeat.interval.ms": 1000, "max.poll.interval.ms": 20000}}}],
+        "duration": "60s",
+        "faults": faults
+    }))
+}
+
+/// Brokers that stop in good order, come back, and lose power soon after.
+fn short_lives(seed: u64) -> Scenario {
+    let mut draw = ktrial::base::random::Stream::new(seed, "short lives");
+    let mut faults = Vec::new();
+    let mut at = 3_000;
+    while at < 60_000 {
+        let broker = draw.between(1, 3);
+        let mut then = |wait: (u64, u64), what: &str| {
+            at += draw.between(wait.0, wait.1);
+            faults.push(serde_json::json!({"at": format!("{at}ms"), what: {"broker": broker}}));
+        };
+        then((0, 1_000), "stop");
+        then((2_000, 4_000), "start");
+        then((500, 5_000), "power-cut");
+        then((200, 2_000), "start");
+        at += 10_000;
+    }
+    from_json(&serde_json::json!({
+        "name": "short-lives",
+        "cluster": {"brokers": 3, "config": {"min.insync.replicas": 2}},
+        "topics": [{"name": "t", "partitions": 6, "replication-factor": 3}],
+        "clients": [{"name": "w", "producer": {"topic": "t", "count": 3, "rate": 80, "value-size": "1KiB"}}],
+        "duration": "75s",
+        "faults": faults
+    }))
+}
+
+/// A compacted topic whose replicas stop in turn: who comes back fetches what the cleaner has left.
+fn evictions(seed: u64) -> Scenario {
+    let mut draw = ktrial::base::random::Stream::new(seed, "evictions");
+    let mut faults = Vec::new();
+    let mut at = 3_000;
+    while at < 60_000 {
+        let broker = draw.between(1, 3);
+        let lasts = format!("{}ms", draw.between(6_000, 12_000));
+        faults.push(serde_json::json!({"at": format!("{at}ms"), "stop": {"broker": broker}, "for": lasts}));
+        at += draw.between(14_000, 18_000);
+    }
+    from_json(&serde_json::json!({
+        "name": "evictions",
+        "cluster": {"brokers": 3, "config": {"min.insync.replicas": 2, "log.cleaner.backoff.ms": 200}},
+        "topics": [{"name": "t", "partitions": 2, "replication-factor": 3, "config": {"cleanup.policy": "compact",
+            "segment.bytes": 12288, "min.cleanable.dirty.ratio": "0.0"}}],
+        "clients": [{"name": "w", "producer": {"topic": "t", "count": 2, "rate": 60, "strategy": "keyed", "keys": 5,
+                "config": {"batch.size": 512}}},
+            {"name": "r", "consumer": {"topic": "t", "assign": "all"}}],
+        "duration": "70s",
+        "faults": faults
+    }))
+}
+
 /// Looks for `bug` in at most `seeds` seeds; returns the properties that fired first.
 fn hunt(bug: Bug, seeds: u64, scenario: fn(u64) -> Scenario) -> Vec<String> {
     for seed in 0..seeds {
@@ -100,7 +176,8 @@ fn hunt(bug: Bug, seeds: u64, scenario: fn(u64) -> Scenario) -> Vec<String> {
 
 #[test]
 fn the_right_broker_weathers_the_storms() {
-    let storms = |seed| [storm(seed), election_storm(seed), handover(seed)];
+    let storms =
+        |seed| [storm(seed), election_storm(seed), handover(seed), zombies(seed), short_lives(seed), evictions(seed)];
     for (seed, scenario) in (0..10).flat_map(|seed| storms(seed).map(|scenario| (seed, scenario))) {
         let verdict = run_one(&scenario, seed, &RunOptions::default());
         assert!(verdict.violations.is_empty(), "{} {seed}: {:#?}", scenario.name, verdict.violations);
@@ -124,4 +201,22 @@ fn truncating_to_the_high_watermark_on_restart_is_found() {
 fn a_vote_that_is_not_durable_is_found() {
     let found = hunt(Bug::VolatileVote, 200, election_storm);
     assert!(found.iter().any(|p| p == "RAFT-LEADER"), "found {found:?}");
+}
+
+#[test]
+fn a_commit_of_a_generation_that_is_over_is_found() {
+    let found = hunt(Bug::ZombieCommit, 20, zombies);
+    assert!(found.iter().any(|p| p == "OFFS"), "found {found:?}");
+}
+
+#[test]
+fn a_mark_of_a_clean_shutdown_that_comes_back_is_found() {
+    let found = hunt(Bug::CleanMarkerSurvives, 20, short_lives);
+    assert!(!found.is_empty());
+}
+
+#[test]
+fn offsets_that_are_counted_are_found() {
+    let found = hunt(Bug::OffsetFromRetainedCount, 20, evictions);
+    assert!(!found.is_empty());
 }

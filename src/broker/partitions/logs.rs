@@ -85,7 +85,7 @@ impl Logs {
             }
         }
         if planted(Bug::CleanMarkerSurvives) {
-            checkpoint::take_clean_shutdown(&self.disk, &self.dir).await?;
+            checkpoint::remove_clean_shutdown(&self.disk, &self.dir).await?;
         }
         Ok(partitions)
     }

@@ -4,6 +4,8 @@ use super::batch::{Callback, Identity, ORDINAL_SPAN, Outcome, ProducerBatch};
 use super::queue::{Judged, PartitionQueue, Readiness, Rules};
 use super::record::Record;
 use super::verdict::Answer;
+use crate::base::bugs::{Bug, plant};
+use crate::base::random::Stream;
 use crate::base::time::NANOS_PER_MS;
 use crate::base::{LeaderEpoch, Now, Offset, ProducerId};
 use crate::client::config::Acks;
@@ -197,4 +199,40 @@ fn a_lost_answer_is_settled_before_the_batches_behind_a_failed_one_are_renumbere
     stage.settle();
     assert_eq!(stage.logged(), [1, 3]);
     assert_eq!(stage.identity.epoch, 1);
+}
+
+/// Steps as [`step`] draws them, from a seed.
+fn drawn(seed: u64) -> Vec<Step> {
+    let mut dice = Stream::new(seed, "producer queue");
+    let mut one = || match dice.below(28) {
+        0..6 => Step::Record,
+        6..12 => Step::Send,
+        12..20 => Step::Answer,
+        20 => Step::Refuse(ResponseError::NotEnoughReplicas),
+        21 => Step::Refuse(ResponseError::InvalidRecord),
+        22..24 => Step::Lose(dice.below(5) as usize),
+        24..27 => Step::Wait(dice.between(1, 300)),
+        _ => Step::Wait(2_600),
+    };
+    (0..120).map(|_| one()).collect()
+}
+
+/// The first of so many stories in which `bug` breaks what [`Stage::judge`] asks for.
+fn first_broken(bug: Option<Bug>, seeds: u64) -> Option<u64> {
+    plant(bug.as_slice());
+    let broken = (0..seeds).find(|seed| {
+        let mut stage = Stage::new();
+        drawn(*seed).into_iter().for_each(|step| stage.step(step));
+        stage.settle();
+        stage.judge().is_err()
+    });
+    plant(&[]);
+    broken
+}
+
+#[test]
+fn batches_that_are_numbered_anew_in_another_order_are_caught() {
+    assert_eq!(first_broken(None, 100), None);
+    let found = first_broken(Some(Bug::SequenceReassignedOutOfOrder), 100);
+    assert!(found.is_some_and(|seed| seed < 50), "{found:?}");
 }

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
 use super::world::*;
+use crate::base::bugs::{Bug, plant};
+use crate::base::random::Stream;
 use crate::group::classic::State;
 
 #[derive(Clone, Copy, Debug)]
@@ -94,4 +96,52 @@ proptest! {
             prop_assert_eq!(replayed.state(GROUP), live);
         }
     }
+}
+
+/// A step as [`step`] draws it.
+fn drawn(dice: &mut Stream) -> Step {
+    let who = dice.below(CONSUMERS as u64) as usize;
+    match dice.below(30) {
+        0..4 => Step::Start(who),
+        4..6 => Step::Leave(who),
+        6..8 => Step::Crash(who),
+        8..10 => Step::Pause(who),
+        10..13 => Step::Resume(who),
+        13..20 => Step::Commit(who, dice.below(PARTITIONS as u64) as i32),
+        20..28 => Step::Run(*dice.pick(&[100, 1_000, 4_000, 15_000])),
+        _ => Step::Move(dice.chance(1, 2)),
+    }
+}
+
+/// The first of so many schedules in which `bug` breaks a property.
+fn first_broken(bug: Option<Bug>, seeds: u64) -> Option<(u64, String)> {
+    plant(bug.as_slice());
+    let broken = (0..seeds).find_map(|seed| {
+        let story = || {
+            let mut dice = Stream::new(seed, "group schedule");
+            let mut world = World::new(CONSUMERS, 1);
+            if bug == Some(Bug::ExpiryDuringLoad) {
+                // Commits are older than that when a later coordinator reads them.
+                world.offsets_retention_ms = 20_000;
+            }
+            (0..60).for_each(|_| play(&mut world, drawn(&mut dice)));
+        };
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(story)).err()?;
+        Some((seed, panic.downcast_ref::<String>().cloned().unwrap_or_default()))
+    });
+    plant(&[]);
+    broken
+}
+
+#[test]
+fn commits_of_another_generation_are_caught() {
+    assert_eq!(first_broken(None, 50), None);
+    let (seed, wrong) = first_broken(Some(Bug::ZombieCommit), 100).expect("the planted bug shows");
+    assert!(seed < 50 && wrong.contains("only the present generation's word counts"), "{seed}: {wrong}");
+}
+
+#[test]
+fn offsets_that_expire_while_they_are_loaded_are_caught() {
+    let (seed, wrong) = first_broken(Some(Bug::ExpiryDuringLoad), 100).expect("the planted bug shows");
+    assert!(seed < 50 && wrong.contains("told against logged"), "{seed}: {wrong}");
 }

@@ -52,6 +52,8 @@ pub struct World {
     pub now_ms: u64,
     /// How far the wall clock is ahead.
     pub wall_ahead_ms: i64,
+    /// `offsets.retention.minutes`, in ms, of coordinators to come.
+    pub offsets_retention_ms: i64,
     pub coordinator: Coordinator,
     pub consumers: Vec<Consumer>,
     /// All that was appended, batch by batch, and how much of it is committed.
@@ -87,6 +89,7 @@ impl World {
         Self {
             now_ms: 0,
             wall_ahead_ms: 0,
+            offsets_retention_ms: GroupConfig::default().offsets_retention_ms,
             coordinator: Coordinator::new(GroupConfig::default(), Stream::new(0, "members"), now),
             consumers: (0..consumers).map(consumer).collect(),
             log: Vec::new(),
@@ -158,7 +161,8 @@ impl World {
     }
     pub fn replayed(&self) -> Coordinator {
         let random = Stream::new(self.lives, "members");
-        let mut fresh = Coordinator::new(GroupConfig::default(), random, self.now());
+        let config = GroupConfig { offsets_retention_ms: self.offsets_retention_ms, ..GroupConfig::default() };
+        let mut fresh = Coordinator::new(config, random, self.now());
         for record in self.log[..self.high_watermark].iter().flat_map(|(_, records)| records) {
             fresh.replay(self.now(), &record.key, record.value.as_deref()).unwrap();
         }

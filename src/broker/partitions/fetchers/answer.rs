@@ -7,6 +7,7 @@ use kafka_protocol::messages::{self, ListOffsetsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::task::{Asked, Fetcher};
+use crate::base::bugs::{Bug, planted};
 use crate::base::{LeaderEpoch, Offset};
 use crate::broker::probe::BatchMark;
 use crate::log::batch::{BatchError, batches};
@@ -32,7 +33,8 @@ impl Fetcher {
     /// Acts upon the answer for one partition. Fails only if the connection does.
     pub(super) async fn take_partition(&mut self, asked: &Asked, data: PartitionData) -> Result<(), RpcError> {
         let partition = &asked.followed.partition;
-        let records = data.records;
+        let records =
+            if planted(Bug::OffsetFromRetainedCount) { counted(&data.records, asked.at.offset) } else { data.records };
         let received = match receive(&records) {
             Ok(received) => received,
             Err(error) => {
@@ -88,6 +90,19 @@ impl Fetcher {
         let answer = response.topics.first().and_then(|t| t.partitions.first());
         Ok(answer.filter(|p| p.error_code == 0 && p.offset >= 0).map(|p| Offset(p.offset)))
     }
+}
+
+/// The batches with offsets that count on from `next`, as [`Bug::OffsetFromRetainedCount`] has it. A batch begins with its base
+/// offset, which no checksum covers.
+fn counted(records: &Bytes, mut next: Offset) -> Bytes {
+    let mut bytes = records.to_vec();
+    let mut at = 0;
+    for batch in batches(records).map_while(Result::ok) {
+        bytes[at..at + size_of::<i64>()].copy_from_slice(&next.0.to_be_bytes());
+        next = next + (batch.next_offset() - batch.base_offset());
+        at += batch.size();
+    }
+    bytes.into()
 }
 
 /// Checks what came: whole batches with right checksums.

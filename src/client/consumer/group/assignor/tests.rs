@@ -216,3 +216,27 @@ fn an_even_share_by_hand() {
     assert_eq!(turns[&name(0)], [tp("t", 0), tp("t", 2), tp("t", 4)].into());
     assert_eq!(turns[&name(1)], [tp("t", 1), tp("t", 3), tp("u", 0)].into());
 }
+
+/// The first of so many groups with random claims in which a partition is given to two members.
+fn first_with_two_owners(seeds: u64) -> Option<u64> {
+    let topics = Topics::from([("t".into(), 6)]);
+    (0..seeds).find(|seed| {
+        let mut dice = crate::base::random::Stream::new(*seed, "claims");
+        let mut claimant = |i| {
+            let owned: Vec<_> = (0..6).filter(|_| dice.chance(1, 4)).map(|p| tp("t", p)).collect();
+            (name(i), member(&["t"], &owned, Some(dice.below(3) as i32)))
+        };
+        let members: Members = (0..3).map(&mut claimant).collect();
+        owners(&assign(AssignorName::Sticky, &topics, &members)).is_err()
+    })
+}
+
+#[test]
+fn an_assignor_that_believes_stale_claims_is_caught() {
+    use crate::base::bugs::{Bug, plant};
+    assert_eq!(first_with_two_owners(200), None);
+    plant(&[Bug::StaleOwnedPartitions]);
+    let found = first_with_two_owners(200);
+    plant(&[]);
+    assert!(found.is_some_and(|seed| seed < 20), "{found:?}");
+}
