@@ -126,6 +126,8 @@ pub enum Event {
     LogTruncated { tp: TopicPartition, to: Offset, start: Offset },
     /// A replica's log starts at `start` from now on: retention or DeleteRecords.
     LogStart { tp: TopicPartition, start: Offset },
+    /// The cleaner puts rewritten segments in place: if the node dies meanwhile, its log may be found compacted below `next`.
+    LogSwapping { tp: TopicPartition, next: Offset },
     /// The cleaner has rewritten a replica's log from `base` to `next`: these batches stand there now.
     LogCompacted { tp: TopicPartition, base: Offset, next: Offset, batches: Vec<BatchMark> },
     /// The log of a replica was removed from this node.

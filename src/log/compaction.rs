@@ -33,6 +33,14 @@ pub struct Swap {
     pub(super) batches: Vec<BatchInfo>,
 }
 
+impl Swap {
+    /// The offset after the last segment that it replaces.
+    #[must_use]
+    pub fn next(&self) -> Offset {
+        self.next
+    }
+}
+
 /// What stands in place of the segments that were rewritten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Swapped {

@@ -280,6 +280,7 @@ impl Partition {
     pub async fn swap(self: &Arc<Self>, swap: Swap) -> bool {
         let (sender, receiver) = oneshot::channel();
         self.locked(|open, ctx| {
+            self.shared.probe.tell(Event::LogSwapping { tp: self.tp.clone(), next: swap.next() });
             open.cleaner = Some(sender);
             self.submit(open, ctx, Op::Swap(swap));
             self.carry_out(open, ctx);

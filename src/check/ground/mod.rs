@@ -121,6 +121,7 @@ impl Ground {
             | Event::LogAppended { tp, .. }
             | Event::LogTruncated { tp, .. }
             | Event::LogStart { tp, .. }
+            | Event::LogSwapping { tp, .. }
             | Event::LogCompacted { tp, .. }
             | Event::LeaderStarted { tp, .. }
             | Event::FollowerStarted { tp, .. }

@@ -45,7 +45,7 @@ pub struct Partition {
     pub true_hw: Offset,
     /// The largest log start that any replica has told: below it records may be gone, by retention or DeleteRecords.
     pub log_start: Offset,
-    /// Below this offset some replica's log is compacted.
+    /// Below this offset some replica's log is compacted, or may be after its node's next start.
     pub compacted: Offset,
     /// Elections that gave up what was committed, in their order.
     pub restarts: Vec<Restart>,
@@ -109,6 +109,8 @@ impl Partition {
             Event::LogAppended { batches, .. } => replica.append(batches),
             Event::LogTruncated { to, start, .. } => replica.truncate(*to, *start),
             Event::LogStart { start, .. } => replica.start_at(*start),
+            // A node that dies now has its log compacted by its next start, and nobody else tells of it.
+            Event::LogSwapping { next, .. } => self.compacted = self.compacted.max(*next),
             Event::LogCompacted { base, next, batches, .. } => {
                 replica.compact(*base, *next, batches);
                 self.compacted = self.compacted.max(*next);

@@ -1,5 +1,6 @@
 //! Hand-made histories: each property accepts what Kafka permits and names what it does not.
 
+mod compaction;
 mod contract;
 mod observers;
 
@@ -199,30 +200,6 @@ fn lm_names_two_replicas_that_differ_below_both_high_watermarks() {
         log_end: Offset(1),
     };
     s.tell(2, follower).violates("LM");
-}
-
-/// A leader and a follower that agree below 4, of whom the leader has compacted its log below 2; `at_3` is what the follower
-/// holds at offset 3.
-fn compacted(at_3: u32) -> Story {
-    let mut s = Story::new();
-    for (node, last) in [(1, 103), (2, at_3)] {
-        s.load(node, &[]);
-        for (base, crc) in [(0, 100), (1, 101), (2, 102), (3, last)] {
-            s.append(node, mark(base, 1, crc));
-        }
-    }
-    s.elect(10, 1, 1, &[1]).lead(1, 1, 0).expose(1, 1, 4);
-    let batches = vec![BatchMark { base: Offset(1), ..mark(1, 1, 900) }];
-    s.tell(1, Event::LogCompacted { tp: tp(), base: Offset(0), next: Offset(2), batches });
-    let (epoch, high_watermark, log_end) = (LeaderEpoch(1), Offset(4), Offset(4));
-    s.tell(2, Event::HighWatermark { tp: tp(), epoch, leading: false, high_watermark, log_end });
-    s
-}
-
-#[test]
-fn lm_excuses_what_is_compacted_and_nothing_above() {
-    compacted(103).accepts();
-    compacted(999).violates("LM");
 }
 
 #[test]
