@@ -57,9 +57,9 @@ struct Cluster {
 
 impl Cluster {
     /// Starts a cluster and waits until it says that it serves.
-    fn start(brokers: u16, port: u16, data: &Path) -> Self {
-        let (brokers, port) = (brokers.to_string(), port.to_string());
-        let mut command = ktrial_serve(&["--brokers", &brokers, "--port", &port]);
+    fn start((brokers, controllers): (u16, u16), port: u16, data: &Path) -> Self {
+        let [brokers, controllers, port] = [brokers, controllers, port].map(|number| number.to_string());
+        let mut command = ktrial_serve(&["--brokers", &brokers, "--controllers", &controllers, "--port", &port]);
         let mut process = command.arg("--data").arg(data).stdout(Stdio::piped()).spawn().expect("the binary starts");
         let lines = lines_of(&mut process);
         let mut cluster = Self { process, bootstrap: String::new() };
@@ -166,17 +166,19 @@ fn within_patience(work: impl Future<Output = ()>) {
     runtime.block_on(async { ktrial::io::time::timeout(PATIENCE, work).await.expect("done in time") });
 }
 
-fn written_once_read_twice(brokers: u16) {
-    let folder = Folder::new(&format!("{brokers}-brokers"));
+/// With so many brokers, and controllers that are nodes of their own.
+fn written_once_read_twice(brokers: u16, controllers: u16) {
+    let folder = Folder::new(&format!("{brokers}-brokers-{controllers}-controllers"));
     let port = free_ports(brokers);
-    let cluster = Cluster::start(brokers, port, &folder.0);
+    let nodes = (brokers, controllers);
+    let cluster = Cluster::start(nodes, port, &folder.0);
     within_patience(async {
         create_topic(&cluster.bootstrap, brokers as i16).await;
         write(&cluster.bootstrap).await;
         read(&cluster.bootstrap).await;
     });
     assert_eq!(cluster.stop().code(), Some(0));
-    let again = Cluster::start(brokers, port, &folder.0);
+    let again = Cluster::start(nodes, port, &folder.0);
     within_patience(read(&again.bootstrap));
     assert_eq!(again.stop().code(), Some(0));
 }
@@ -184,8 +186,9 @@ fn written_once_read_twice(brokers: u16) {
 // One after the other: both look for free ports, and both are timed.
 #[test]
 fn what_a_cluster_acknowledged_is_there_after_a_restart() {
-    written_once_read_twice(1);
-    written_once_read_twice(3);
+    written_once_read_twice(1, 0);
+    written_once_read_twice(3, 0);
+    written_once_read_twice(3, 1);
 }
 
 /// Runs a command line that must be refused before anything starts.
@@ -216,4 +219,6 @@ fn a_cluster_is_not_served_with_another_number_of_brokers() {
     std::fs::create_dir(folder.0.join("broker-1")).expect("a folder");
     let said = refused(&["--brokers", "3", "--data", folder.0.to_str().expect("UTF-8")]);
     assert!(said.contains("holds a cluster with --brokers 1, not 3"), "{said}");
+    let said = refused(&["--brokers", "1", "--controllers", "1", "--data", folder.0.to_str().expect("UTF-8")]);
+    assert!(said.contains("holds a cluster with --controllers 0, not 1"), "{said}");
 }

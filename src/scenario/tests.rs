@@ -115,7 +115,7 @@ fn a_value_of_the_wrong_type_or_out_of_bounds_is_named_with_what_belongs_there()
         ),
         (
             "{ \"separate\": 3 }",
-            "{ \"seperate\": 3 }",
+            "{ \"separate\": 3, \"seperate\": 3 }",
             "unknown key \"seperate\" in cluster.controllers; did you mean \"separate\"?",
         ),
         ("\"heal\": \"all\"", "\"heal\": \"some\"", "faults[7].heal: \"some\" is not known; there is all"),
@@ -185,7 +185,12 @@ fn what_makes_no_sense_is_refused_where_it_stands() {
         ),
         ("[2, 3, 1]", "[2, 3]", "[2, 3]", "topics[0].assignment[1]: lists 2 replicas; the replication factor is 3"),
         ("\"partitions\": 3", "\"partitions\": 2", "[[1", "topics[0].assignment: lists 3 partitions; the topic has 2"),
-        ("\"1\": {", "\"7\": {", "{", "cluster.broker-config.7: there is no broker 7; the cluster has brokers 1 to 4"),
+        (
+            "\"1\": {",
+            "\"7\": {",
+            "{",
+            "cluster.broker-config.7: there is no broker 7; the cluster has brokers 1 to 4 and controllers 1001 to 1003",
+        ),
         ("\"name\": \"reader\"", "\"name\": \"writers\"", "\"writers\"", "clients[1]: the name \"writers\" is taken"),
         (
             "\"rate\": 50",

@@ -15,10 +15,9 @@ const CONTROLLERS: i8 = 2;
 
 impl Node {
     pub(super) fn describe_cluster(&self, request: &DescribeClusterRequest) -> DescribeClusterResponse {
-        let response = match about(request, BROKERS, "The request was sent to a broker endpoint.") {
-            Ok(response) => response,
-            Err(refusal) => return refusal,
-        };
+        if let Some(refusal) = misdirected(request, BROKERS, "The request was sent to a broker endpoint.") {
+            return refusal;
+        }
         let image = self.metadata.image();
         let shown = image.brokers().filter(|b| request.include_fenced_brokers || !b.fenced);
         let brokers = shown.filter_map(|b| {
@@ -32,7 +31,8 @@ impl Node {
                     .with_is_fenced(b.fenced),
             )
         });
-        response
+        DescribeClusterResponse::default()
+            .with_endpoint_type(request.endpoint_type)
             .with_cluster_id(StrBytes::from_string(self.options.cluster_id.clone()))
             .with_controller_id(self.any_broker(&image).0.into())
             .with_brokers(brokers.collect())
@@ -41,10 +41,9 @@ impl Node {
 
 impl ControllerServer {
     pub(super) fn describe_controllers(&self, request: &DescribeClusterRequest) -> DescribeClusterResponse {
-        let response = match about(request, CONTROLLERS, "The request was sent to a controller endpoint.") {
-            Ok(response) => response,
-            Err(refusal) => return refusal,
-        };
+        if let Some(refusal) = misdirected(request, CONTROLLERS, "The request was sent to a controller endpoint.") {
+            return refusal;
+        }
         let image = self.metadata().image();
         let controllers = image.controllers().filter_map(|c| {
             let end_point = c.end_points.first()?;
@@ -56,24 +55,21 @@ impl ControllerServer {
             )
         });
         let (leader, _) = self.quorum().leader();
-        response
+        DescribeClusterResponse::default()
+            .with_endpoint_type(request.endpoint_type)
             .with_cluster_id(StrBytes::from_string(self.quorum().config().cluster_id.clone()))
             .with_controller_id(leader.unwrap_or(BrokerId::NONE).0.into())
             .with_brokers(controllers.collect())
     }
 }
 
-/// An answer about the nodes that stand behind this listener, or the refusal of a request about others.
-fn about(
-    request: &DescribeClusterRequest,
-    here: i8,
-    elsewhere: &'static str,
-) -> Result<DescribeClusterResponse, DescribeClusterResponse> {
-    let refusal = match request.endpoint_type {
-        asked if asked == here => return Ok(DescribeClusterResponse::default().with_endpoint_type(here)),
+/// The refusal of a request about nodes that do not stand behind this listener; none if it asks about those that do.
+fn misdirected(request: &DescribeClusterRequest, here: i8, elsewhere: &'static str) -> Option<DescribeClusterResponse> {
+    let (error, message) = match request.endpoint_type {
+        asked if asked == here => return None,
         BROKERS | CONTROLLERS => (ResponseError::MismatchedEndpointType, elsewhere),
         _ => (ResponseError::UnsupportedEndpointType, "Unknown endpoint type."),
     };
-    let response = DescribeClusterResponse::default().with_error_code(refusal.0.code());
-    Err(response.with_error_message(Some(StrBytes::from_static_str(refusal.1))))
+    let response = DescribeClusterResponse::default().with_error_code(error.code());
+    Some(response.with_error_message(Some(StrBytes::from_static_str(message))))
 }
