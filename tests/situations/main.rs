@@ -12,5 +12,6 @@ mod golden;
 mod groups;
 mod isolation;
 mod leaks;
+mod positions;
 mod stories;
 mod support;
