@@ -46,7 +46,7 @@ impl Logs {
     /// # Errors
     /// Those of the disk.
     pub async fn load(disk: Disk, dir: String) -> io::Result<(Self, Option<BrokerEpoch>)> {
-        disk.create_dir_all(&dir).await?;
+        files::create_dir(&disk, &dir).await?;
         let clean = checkpoint::take_clean_shutdown(&disk, &dir).await?;
         let written = Written {
             high_watermarks: read(&disk, &dir, checkpoint::HIGH_WATERMARK).await?,
