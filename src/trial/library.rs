@@ -46,7 +46,6 @@ type Story = Box<dyn FnOnce(TrialCluster) -> Pin<Box<dyn Future<Output = ()> + S
 /// verdict.assert_passed();
 /// # }
 /// ```
-#[must_use]
 pub fn trial(seed: u64) -> Trial {
     Trial { seed, brokers: 3, config: Map::new(), topics: Vec::new(), all_noted: false }
 }
