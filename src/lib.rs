@@ -19,6 +19,10 @@
 //! | 10 | [`trial`] | one run, determinism, verdict |
 //! | 11 | [`campaign`] | many runs: worker processes, results that survive, shrinking, the hunt |
 //! | 12 | [`cli`] | one file per subcommand |
+//!
+//! # As a library
+//! [`trial()`] starts a simulated cluster in a test of your own, runs your clients on nodes of it, lets things go wrong, and
+//! asks the oracles. `examples/own_client.rs` shows how.
 
 pub mod base;
 pub mod broker;
@@ -44,3 +48,6 @@ pub mod scenario;
 pub mod trial;
 #[cfg(madsim)]
 pub mod world;
+
+#[cfg(madsim)]
+pub use trial::trial;

@@ -14,7 +14,7 @@ macro_rules! marks {
             /// Every mark, in the order of the rooms that they stand in.
             pub const ALL: &'static [Mark] = &[$(Mark::$variant,)*];
             /// States that fewer than one default seed in a hundred may reach; all others must be reached.
-            pub const RARE: &'static [Mark] = &[Mark::IneligibleReplica];
+            pub const RARE: &'static [Mark] = &[Mark::IneligibleReplica, Mark::TruncationNoticed];
             /// The name in a campaign's report.
             #[must_use]
             pub fn name(self) -> &'static str {
@@ -37,6 +37,8 @@ marks! {
     DuplicateAnswered = "duplicate-batch-answered";
     /// A follower cut its log because the leader's epochs diverge from its own.
     TruncatedOnDivergence = "log-truncated-on-divergence";
+    /// A consumer learned that what it had read was given up by an unclean election.
+    TruncationNoticed = "consumer-saw-truncation";
     /// A follower fell below its leader's log start and began anew there.
     BegunAnew = "log-begun-anew-at-leader-start";
     /// Somebody asked a leader under an older leadership.

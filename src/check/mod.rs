@@ -104,7 +104,7 @@ impl Court {
             order: order::Order,
             poll: poll::Poll::default(),
             offsets: offs::Offs::default(),
-            phantom: no_phantom::NoPhantom::default(),
+            phantom: no_phantom::NoPhantom::new(promises.untold_writers),
             writers: Writers::new(),
             ground: Ground::new(promises),
         }

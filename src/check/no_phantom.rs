@@ -1,7 +1,9 @@
 //! NO-PHANTOM: every value read was sent to that partition, and a definitely failed value is never read.
 //!
-//! No stricter: an application may copy what it read to a dead-letter topic; only a failure in which no attempt can have been appended is definite; NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-//! timeouts and lost connections leave the outcome unknown (a timeout is "unknown", never "failed").
+//! No stricter: an application may copy what it read to a dead-letter topic; only a failure in which no attempt can have
+//! been appended is definite; NOT_ENOUGH_REPLICAS_AFTER_APPEND, timeouts and lost connections leave the outcome unknown (a
+//! timeout is "unknown", never "failed"). Where clients write that the court is not told of, as a person's own may, nobody
+//! can say of a value that it was never sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,9 +31,14 @@ pub(super) struct NoPhantom {
     sent: BTreeMap<Value, Sent>,
     /// Copies that an application writes to a dead-letter topic.
     letters: BTreeSet<(Arc<str>, Value)>,
+    /// Clients write of which the court is not told.
+    untold_writers: bool,
 }
 
 impl NoPhantom {
+    pub(super) fn new(untold_writers: bool) -> Self {
+        Self { untold_writers, ..Self::default() }
+    }
     pub(super) fn client(&mut self, op: &Op, out: &mut Findings) {
         match op {
             Op::Sent { value, tp } => {
@@ -63,10 +70,10 @@ impl NoPhantom {
     }
     fn read(&mut self, tp: &TopicPartition, offset: Offset, value: Option<Value>, out: &mut Findings) {
         let problem = match value {
-            None => Some("bytes that nobody wrote".to_owned()),
+            None => (!self.untold_writers).then(|| "bytes that nobody wrote".to_owned()),
             Some(value) if self.letters.contains(&(tp.topic.clone(), value)) => None,
             Some(value) => match self.sent.get_mut(&value) {
-                None => Some(format!("{value}, which nobody sent")),
+                None => (!self.untold_writers).then(|| format!("{value}, which nobody sent")),
                 Some(sent) if !sent.meant(tp) => Some(format!("{value}, which was sent to {}", sent.tp)),
                 Some(sent) => {
                     sent.read = true;

@@ -34,6 +34,8 @@ pub struct Promises {
     pub applications: Vec<Application>,
     /// The timeouts of the metadata quorum.
     pub quorum: QuorumTimeouts,
+    /// Clients write of which the court is not told.
+    pub untold_writers: bool,
 }
 
 impl Promises {

@@ -64,6 +64,14 @@ pub enum OffsetReset {
     None,
 }
 
+impl OffsetReset {
+    /// Whether there is anywhere to go.
+    #[must_use]
+    pub fn resets(self) -> bool {
+        self != Self::None
+    }
+}
+
 /// `isolation.level`. Only `read_uncommitted` is supported so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IsolationLevel {

@@ -18,10 +18,12 @@ use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionRespon
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
+use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsResponse, FetchRequest, FetchResponse, InitProducerIdResponse, ListOffsetsRequest,
-    ListOffsetsResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse, TopicName,
+    ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+    ProduceRequest, ProduceResponse, TopicName,
 };
 use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 use parking_lot::Mutex;
@@ -75,6 +77,8 @@ pub(super) struct Cluster {
     /// Every produce request that reached a broker: partition, epoch, base sequence.
     pub seen: Vec<(i32, i16, i32)>,
     pub max_batch_bytes: usize,
+    /// Questions where an epoch ends are refused with these first.
+    pub refused_validations: VecDeque<ResponseError>,
 }
 
 pub(super) type Shared = Arc<Mutex<Cluster>>;
@@ -90,6 +94,7 @@ pub(super) async fn start(world: &World, nodes: i32, topic: &str, partitions: i3
         chaos: None,
         seen: Vec::new(),
         max_batch_bytes: 1 << 20,
+        refused_validations: VecDeque::new(),
     }));
     let mut hosts = Vec::new();
     for id in 1..=nodes {
@@ -194,6 +199,11 @@ impl Cluster {
             ApiKey::ListOffsets => {
                 let asked = codec::decode_request::<ListOffsetsRequest>(header.version, body).expect("offsets");
                 reply(header, &self.list_offsets(&asked))
+            }
+            ApiKey::OffsetForLeaderEpoch => {
+                let asked =
+                    codec::decode_request::<OffsetForLeaderEpochRequest>(header.version, body).expect("a question");
+                reply(header, &self.epoch_ends(id, &asked))
             }
             other => panic!("{other:?} is not part of the play"),
         }
@@ -315,6 +325,30 @@ impl Cluster {
         });
         ListOffsetsResponse::default().with_topics(topics.collect())
     }
+    fn epoch_ends(&mut self, id: i32, asked: &OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
+        let refused = self.refused_validations.pop_front();
+        let topics = asked.topics.iter().map(|topic| {
+            let partitions = &self.topics[topic.topic.as_str()];
+            let answers = topic.partitions.iter().map(|p| {
+                let partition = &partitions[p.partition as usize];
+                let answer = EpochEndOffset::default().with_partition(p.partition);
+                let result = match refused {
+                    Some(error) => Err(error),
+                    _ if partition.leader != id => Err(ResponseError::NotLeaderOrFollower),
+                    _ if p.current_leader_epoch < partition.epoch => Err(ResponseError::FencedLeaderEpoch),
+                    _ if p.current_leader_epoch > partition.epoch => Err(ResponseError::UnknownLeaderEpoch),
+                    _ => Ok(partition.epoch_end(p.leader_epoch)),
+                };
+                let (epoch, end) = result.as_ref().copied().unwrap_or((-1, -1));
+                answer
+                    .with_error_code(result.err().map_or(0, |e| e.code()))
+                    .with_leader_epoch(epoch)
+                    .with_end_offset(end)
+            });
+            OffsetForLeaderTopicResult::default().with_topic(topic.topic.clone()).with_partitions(answers.collect())
+        });
+        OffsetForLeaderEpochResponse::default().with_topics(topics.collect())
+    }
 
     /// The values of a partition with their offsets, as they lie in the log.
     pub fn values(&self, tp: &TopicPartition) -> Vec<(i64, String)> {
@@ -370,6 +404,17 @@ impl Partition {
         self.end += i64::from(count);
         self.batches.push(batch.stamped(Offset(base), LeaderEpoch(self.epoch)));
         Ok(base)
+    }
+    /// An unclean election: `leader` has nothing at or above `end`.
+    pub fn lose(&mut self, end: i64, leader: i32) {
+        self.batches.retain(|bytes| BatchView::parse(bytes).expect("a batch").next_offset().0 <= end);
+        (self.end, self.leader, self.epoch) = (end, leader, self.epoch + 1);
+    }
+    /// The largest epoch up to `epoch` that has records, and where they end; -1 if there is none.
+    fn epoch_end(&self, epoch: i32) -> (i32, i64) {
+        let all = self.batches.iter().map(|bytes| BatchView::parse(bytes).expect("a batch"));
+        let upto = all.filter(|b| b.leader_epoch().0 <= epoch).last();
+        upto.map_or((-1, -1), |b| (b.leader_epoch().0, b.next_offset().0))
     }
     /// Forgets all producers, as after a loss of their state.
     pub fn forget_producers(&mut self) {

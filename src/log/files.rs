@@ -27,6 +27,24 @@ pub async fn write_atomically(disk: &Disk, dir: &str, name: &str, content: &[u8]
     disk.sync_dir(dir).await
 }
 
+/// Creates `dir` and what it stands in, as far as that is not there, durably (Kafka's `Utils.flushParentDir`): without that
+/// a power cut could take a directory away with all that was synced inside.
+///
+/// # Errors
+/// Those of the disk.
+pub async fn create_dir(disk: &Disk, dir: &str) -> io::Result<()> {
+    let (mut missing, mut path) = (Vec::new(), dir);
+    while !path.is_empty() && !disk.exists(path).await? {
+        path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        missing.push(path);
+    }
+    disk.create_dir_all(dir).await?;
+    for parent in missing {
+        disk.sync_dir(parent).await?;
+    }
+    Ok(())
+}
+
 /// The whole text of `dir/name`, or none if there is no such file.
 ///
 /// # Errors

@@ -21,6 +21,7 @@ mod reader;
 pub mod recovery;
 pub mod retention;
 mod segment;
+mod snapshots;
 pub mod state;
 pub mod store;
 #[cfg(all(test, madsim))]

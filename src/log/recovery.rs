@@ -6,6 +6,7 @@
 //! where the one before ended, ends the log; what follows is removed. What is kept is synced before it is called
 //! recovered.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use super::info::BatchInfo;
 use super::positions::Positions;
 use super::producers::{ProducerBatch, ProducerStates};
 use super::segment::{Segment, remove_files, stem};
+use super::snapshots;
 use super::state::LogState;
 use super::store::LogStore;
 use super::walk::walk;
@@ -65,22 +67,21 @@ pub async fn open(
     options: OpenOptions,
 ) -> io::Result<(LogStore, Recovered)> {
     if !disk.exists(dir).await? {
-        disk.create_dir_all(dir).await?;
-        let parent = dir.rsplit_once('/').map_or("", |(parent, _)| parent);
-        disk.sync_dir(parent).await?;
+        files::create_dir(disk, dir).await?;
     }
     finish_swaps(disk, dir).await?;
-    let bases = segment_bases(disk, dir).await?;
-    let mut load = Load { disk, dir, config, options, segments: Vec::new(), found: Found::new() };
+    let (bases, snapshots) = files_of(disk, dir).await?;
+    let mut load = Load { disk, dir, config, options, segments: Vec::new(), snapshots, found: Found::new() };
     load.segments(&bases).await?;
     load.apply_log_start().await?;
+    load.producers().await?;
     load.write_indexes().await?;
     if !options.clean {
         load.sync().await?;
     }
     let checkpoint = files::read_epochs(disk, dir).await?.map(EpochCache::from_entries);
     let topic_id = files::read_partition_metadata(disk, dir).await?;
-    let Load { segments, mut found, .. } = load;
+    let Load { segments, snapshots, mut found, .. } = load;
     let end = segments.last().map_or(options.log_start, |s| s.with(|p| p.next()));
     let start = options.log_start.max(segments.first().map_or(options.log_start, |s| s.base));
     let mut epochs = agreeing(checkpoint, end, &found.batches).unwrap_or(found.epochs);
@@ -93,7 +94,7 @@ pub async fn open(
         topic_id,
         cut_bytes: found.cut_bytes,
     };
-    Ok((LogStore::new(disk.clone(), dir.to_string(), config, segments), recovered))
+    Ok((LogStore::new(disk.clone(), dir.to_string(), config, (segments, snapshots)), recovered))
 }
 
 /// The checkpoint, which may know leaderships without records, if it agrees with every batch.
@@ -138,18 +139,20 @@ async fn finish_swaps(disk: &Disk, dir: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// The base offsets of the segment files, rising. What an interrupted step left behind is removed.
-async fn segment_bases(disk: &Disk, dir: &str) -> io::Result<Vec<Offset>> {
-    let mut bases = Vec::new();
+/// The base offsets of the segment files, rising, and the offsets of the producer snapshots. What an interrupted step left
+/// behind is removed.
+async fn files_of(disk: &Disk, dir: &str) -> io::Result<(Vec<Offset>, BTreeSet<Offset>)> {
+    let (mut bases, mut snapshots) = (Vec::new(), BTreeSet::new());
     for name in disk.list(dir).await? {
         match name.rsplit_once('.') {
             Some((digits, "log")) => bases.extend(parse_stem(digits)),
+            Some((digits, snapshots::SUFFIX)) => snapshots.extend(parse_stem(digits)),
             Some((_, "tmp" | "deleted" | "cleaned")) => disk.remove(&format!("{dir}/{name}")).await?,
             _ => {}
         }
     }
     bases.sort_unstable();
-    Ok(bases)
+    Ok((bases, snapshots))
 }
 
 fn parse_stem(digits: &str) -> Option<Offset> {
@@ -185,6 +188,7 @@ struct Load<'a> {
     config: LogConfig,
     options: OpenOptions,
     segments: Vec<Arc<Segment>>,
+    snapshots: BTreeSet<Offset>,
     found: Found,
 }
 
@@ -265,6 +269,29 @@ impl Load<'_> {
         self.found = Found { cut_bytes: self.found.cut_bytes, ..Found::new() };
         self.segments.push(Arc::new(Segment::create(self.disk, self.dir, start).await?));
         self.sync().await
+    }
+
+    /// Removes the snapshots that do not belong to the log, durably, because other records may come to stand where they
+    /// end; and learns from the newest one of producers whose batches are gone.
+    async fn producers(&mut self) -> io::Result<()> {
+        if self.snapshots.is_empty() {
+            return Ok(());
+        }
+        let bases: BTreeSet<_> = self.segments.iter().map(|s| s.base).collect();
+        let end = self.segments.last().map_or(Offset::ZERO, |s| s.with(|p| p.next()));
+        let start = bases.first().map_or(self.options.log_start, |first| self.options.log_start.max(*first));
+        let strays = snapshots::strays(&self.snapshots, &bases, start, end);
+        for &at in &strays {
+            snapshots::remove(self.disk, self.dir, at).await?;
+            self.snapshots.remove(&at);
+        }
+        if !strays.is_empty() {
+            self.disk.sync_dir(self.dir).await?;
+        }
+        if let Some(states) = snapshots::load(self.disk, self.dir, &mut self.snapshots).await? {
+            self.found.producers.adopt(&states);
+        }
+        Ok(())
     }
 
     async fn write_indexes(&self) -> io::Result<()> {

@@ -5,6 +5,7 @@
 //! durable before the step ends, unlike Kafka's: otherwise old batches could come back behind new ones, with right
 //! checksums and offsets that fit.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use super::info::BatchInfo;
 use super::positions::Positions;
 use super::reader::{LogReader, Shared};
 use super::segment::{Segment, remove_files, stem};
+use super::snapshots;
 use crate::base::Offset;
 use crate::base::marks::{Mark, mark};
 use crate::io::disk::Disk;
@@ -40,6 +42,10 @@ pub struct LogStore {
     unsynced: usize,
     /// Files came or went since the directory was synced.
     dir_changed: bool,
+    /// Where snapshots of the producers are.
+    snapshots: BTreeSet<Offset>,
+    /// Where the newest segment begins, until somebody asks ([`LogStore::take_rolled`]).
+    rolled: Option<Offset>,
     /// Files under their last name, which may be removed.
     doomed: Vec<String>,
     before_cut: Option<BeforeCut>,
@@ -53,14 +59,33 @@ impl std::fmt::Debug for LogStore {
 
 impl LogStore {
     /// Over segments as recovery left them: at least one, all synced.
-    pub(super) fn new(disk: Disk, dir: String, config: LogConfig, segments: Vec<Arc<Segment>>) -> Self {
+    pub(super) fn new(
+        disk: Disk,
+        dir: String,
+        config: LogConfig,
+        (segments, snapshots): (Vec<Arc<Segment>>, BTreeSet<Offset>),
+    ) -> Self {
         let active = segments.last().expect("a log has a segment");
         let end = active.with(|p| p.next());
         let unsynced = segments.len() - 1;
         let shared = Arc::new(Shared::new(segments.clone()));
         let (doomed, before_cut) = (Vec::new(), None);
-        let (flushed, dir_changed) = (end, false);
-        Self { disk, dir, config, segments, shared, end, flushed, unsynced, dir_changed, doomed, before_cut }
+        let (flushed, dir_changed, rolled) = (end, false, None);
+        Self {
+            disk,
+            dir,
+            config,
+            segments,
+            shared,
+            end,
+            flushed,
+            unsynced,
+            dir_changed,
+            snapshots,
+            rolled,
+            doomed,
+            before_cut,
+        }
     }
     /// A reader of this log.
     #[must_use]
@@ -158,7 +183,40 @@ impl LogStore {
         self.segments.push(Arc::new(fresh));
         self.publish();
         full.with(|p| p.seal());
+        self.rolled = Some(self.end);
         mark(Mark::SegmentRolled);
+        Ok(())
+    }
+
+    /// Where the newest segment begins, if it is new since this was last asked: a snapshot of the producers is due there.
+    pub fn take_rolled(&mut self) -> Option<Offset> {
+        self.rolled.take()
+    }
+
+    /// Writes what was known of the producers when the log ended at `at`, unless no segment begins or ends there any
+    /// more. Durable only after [`LogStore::close`]: Kafka, too, leaves what is written at a roll to a background task,
+    /// and a torn file is as good as none (`ProducerStateManager.takeSnapshot`).
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn write_producers(&mut self, at: Offset, content: &[u8]) -> io::Result<()> {
+        let wanted = at == self.end || self.segments.iter().any(|s| s.base == at);
+        if wanted && at > self.segments[0].base && self.snapshots.insert(at) {
+            snapshots::write(&self.disk, &self.dir, at, content).await?;
+            self.dir_changed = true;
+        }
+        Ok(())
+    }
+
+    /// Removes the snapshots beyond `to`, durably, before anything else can come to stand there.
+    async fn remove_snapshots_above(&mut self, to: Offset) -> io::Result<()> {
+        let gone = self.snapshots.split_off(&to.next());
+        for &at in &gone {
+            snapshots::remove(&self.disk, &self.dir, at).await?;
+        }
+        if !gone.is_empty() {
+            self.sync_dir().await?;
+        }
         Ok(())
     }
 
@@ -197,6 +255,7 @@ impl LogStore {
     }
 
     async fn cut(&mut self, to: Offset) -> io::Result<()> {
+        self.remove_snapshots_above(to).await?;
         let keep = self.segments.partition_point(|s| s.base < to);
         let gone = self.segments.split_off(keep);
         self.publish();
@@ -229,6 +288,7 @@ impl LogStore {
     }
 
     async fn start_anew(&mut self, start: Offset) -> io::Result<()> {
+        self.remove_snapshots_above(Offset::NONE).await?;
         // From the end, each gone for good before the next one goes: if the oldest went first, what is left after a power
         // cut would pass for a log that starts later. And none may come back beside a new one of the same name.
         for segment in self.segments.iter().rev() {
@@ -273,6 +333,9 @@ impl LogStore {
                 self.doomed.push(last);
             }
         }
+        if self.snapshots.remove(&base) {
+            snapshots::remove(&self.disk, &self.dir, base).await?;
+        }
         self.sync_dir().await
     }
 
@@ -309,6 +372,9 @@ impl LogStore {
         self.sync_dir().await?;
         for &old in swap.bases[1..].iter().rev() {
             remove_files(&self.disk, &self.dir, old).await?;
+            if self.snapshots.remove(&old) {
+                snapshots::remove(&self.disk, &self.dir, old).await?;
+            }
         }
         self.sync_dir().await?;
         self.disk.rename(&new, &path).await?;
@@ -378,6 +444,9 @@ impl LogStore {
     /// Those of the disk.
     pub async fn close(&mut self) -> io::Result<()> {
         self.active().write_indexes(&self.disk, &self.dir).await?;
+        if self.snapshots.contains(&self.end) {
+            snapshots::sync(&self.disk, &self.dir, self.end).await?;
+        }
         self.sync().await?;
         Ok(())
     }

@@ -160,9 +160,11 @@ impl ReplicaCore {
     }
     /// The producer states as the stored log shows them below `end`. Returns false, and changes nothing, if the log
     /// has moved on since: then they have to be rebuilt again.
-    pub fn producers_rebuilt(&mut self, generation: u64, end: Offset, producers: ProducerStates) -> bool {
+    pub fn producers_rebuilt(&mut self, generation: u64, end: Offset, mut producers: ProducerStates) -> bool {
         let current = generation == self.log.generation() && end == self.log.log_end();
         if current {
+            // Whose batches retention has deleted is known from here alone.
+            producers.adopt(&self.producers);
             self.producers = producers;
         }
         current

@@ -110,6 +110,14 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// For tests: panics unless the run passed, and says what was broken and under which seed.
+    ///
+    /// # Panics
+    /// See above.
+    pub fn assert_passed(&self) {
+        let (seed, outcome, reason, violations) = (self.seed, self.outcome, &self.reason, &self.violations);
+        assert_eq!(outcome, Outcome::Pass, "seed {seed}: {reason} {violations:#?}");
+    }
     /// A verdict in which nothing has happened yet.
     #[must_use]
     pub fn new(scenario: &str, seed: u64) -> Self {

@@ -184,6 +184,7 @@ fn healing(check: &mut Check<'_>) {
                 | Action::Bridge(_)
                 | Action::SlowLink(_)
                 | Action::LossyLink(_)
+                | Action::CorruptFrames(_)
                 | Action::Clog(_)
                 | Action::DelayRequest(_)
         )

@@ -15,20 +15,33 @@ use crate::world::history::Value;
 /// How long the audit of one partition may take before it counts as not live.
 const LIMIT: Duration = Duration::from_secs(300);
 
+/// How the audit knows which value a record carries; none if it carries nobody's.
+pub(super) type Read = fn(Option<&[u8]>) -> Option<Value>;
+
+/// The value that a writer of a scenario has encoded.
+pub(super) fn value(bytes: Option<&[u8]>) -> Option<Value> {
+    bytes.and_then(Value::decode)
+}
+
 /// Reads `partitions` and hands each to the witness.
 ///
 /// # Errors
 /// Why a partition could not be read to its end.
-pub(super) async fn run(witness: &Witness, bootstrap: &str, partitions: &[TopicPartition]) -> Result<(), String> {
+pub(super) async fn run(
+    witness: &Witness,
+    bootstrap: &str,
+    partitions: &[TopicPartition],
+    value: Read,
+) -> Result<(), String> {
     for tp in partitions {
-        let read = time::timeout(LIMIT, read(witness, bootstrap, tp)).await;
+        let read = time::timeout(LIMIT, read(witness, bootstrap, tp, value)).await;
         let audit = read.map_err(|_| format!("the audit could not read {tp} within {} s", LIMIT.as_secs()))??;
         witness.audit(&audit);
     }
     Ok(())
 }
 
-async fn read(witness: &Witness, bootstrap: &str, tp: &TopicPartition) -> Result<Audit, String> {
+async fn read(witness: &Witness, bootstrap: &str, tp: &TopicPartition, value: Read) -> Result<Audit, String> {
     let mut config = ConsumerConfig::default();
     for (key, value) in [("bootstrap.servers", bootstrap), ("client.id", "auditor"), ("auto.offset.reset", "earliest")]
     {
@@ -43,7 +56,7 @@ async fn read(witness: &Witness, bootstrap: &str, tp: &TopicPartition) -> Result
     while consumer.position(tp).unwrap_or(start) < end {
         let polled = consumer.poll(Duration::from_secs(1)).await.map_err(|e| e.to_string())?;
         letters.extend(polled.iter().filter_map(letter));
-        records.extend(polled.into_iter().map(|r| (r.offset, r.value.as_deref().and_then(Value::decode))));
+        records.extend(polled.into_iter().map(|r| (r.offset, value(r.value.as_deref()))));
     }
     let leader = witness.partition(tp).map(|f| f.leader).unwrap_or_default();
     Ok(Audit { tp: tp.clone(), start, end, leader, records, letters })

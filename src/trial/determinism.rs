@@ -70,6 +70,6 @@ pub fn diverge(scenario: &Scenario, seed: u64, planted: &[Bug]) -> Result<Compar
     let planted = planted.to_vec();
     twice(seed, || {
         let (scenario, planted) = (scenario.clone(), planted.clone());
-        move |world| Box::pin(run::run(world, scenario, planted)) as _
+        move |world| Box::pin(run::run(world, scenario, planted, None)) as _
     })
 }

@@ -54,7 +54,7 @@ fn panicked(panic: &Panic, verdict: &mut Verdict) {
 }
 
 fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> History {
-    let Testimony { findings, timeline, history, writers, not_live, marks } = testimony;
+    let Testimony { findings, timeline, history, writers, not_live, marks, lasted: _ } = testimony;
     verdict.marks = marks.into_iter().map(|(mark, hits)| (mark.name().to_owned(), hits)).collect();
     count(&history, verdict);
     verdict.permitted_loss = findings.permitted.len() as u64;

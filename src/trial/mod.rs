@@ -11,8 +11,10 @@ pub mod determinism;
 pub mod failure;
 mod faults;
 mod judge;
+mod library;
 mod liveness;
 mod members;
+mod notes;
 mod plan;
 mod run;
 mod schedule;
@@ -33,6 +35,8 @@ use crate::scenario::Scenario;
 pub use capsule::Capsule;
 pub use determinism::{Compared, Divergence, diverge};
 pub use judge::Papers;
+pub use library::{Client, Trial, TrialCluster, trial};
+pub use notes::Notes;
 
 /// How to run, beside scenario and seed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,7 +104,7 @@ fn once(scenario: &Scenario, seed: u64, options: &RunOptions) -> (Verdict, Paper
 fn play(scenario: &Scenario, seed: u64, config: WorldConfig, planted: &[Bug]) -> Run<run::Testimony> {
     let shared = Arc::new(scenario.clone());
     let planted = planted.to_vec();
-    sim::run(seed, config, move |world| run::run(world, shared, planted))
+    sim::run(seed, config, move |world| run::run(world, shared, planted, None))
 }
 
 /// Runs a scenario once and keeps everything that happens, which costs memory: some hundred bytes for each message.

@@ -96,6 +96,7 @@ pub(super) fn promises(scenario: &Scenario) -> Promises {
         topics: scenario.topics.iter().map(|topic| (topic.name.clone(), own(topic))).collect(),
         elr: each.iter().all(|config| config.eligible_leader_replicas),
         voters: scenario.voters(),
+        untold_writers: false,
         applications: applications::promised(scenario),
     }
 }

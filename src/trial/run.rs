@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::faults::Engine;
+use super::library::Play;
 use super::witness::Witness;
-use super::{applications, audit, liveness, members, plan, schedule};
+use super::{applications, audit, library, liveness, members, notes, plan, schedule};
 use crate::base::TopicPartition;
 use crate::base::bugs::{self, Bug};
 use crate::base::marks::{self, Mark};
@@ -18,6 +19,7 @@ use crate::io::sim::{HostId, World};
 use crate::io::task::TaskSet;
 use crate::io::{clock, time};
 use crate::scenario::Scenario;
+use crate::scenario::units::Millis;
 use crate::world::cluster::Cluster;
 use crate::world::history::History;
 use crate::world::{Watcher, reader, writer};
@@ -38,27 +40,35 @@ pub(super) struct Testimony {
     pub(super) not_live: Option<String>,
     /// How often each coverage mark was reached.
     pub(super) marks: Vec<(Mark, u64)>,
+    /// How long the chaos phase lasted.
+    pub(super) lasted: Millis,
 }
 
-/// Runs a scenario inside a world.
-pub(super) async fn run(world: World, scenario: Arc<Scenario>, planted: Vec<Bug>) -> Testimony {
+/// Runs a scenario inside a world; with a story, that takes the place of the fault list.
+pub(super) async fn run(world: World, scenario: Arc<Scenario>, planted: Vec<Bug>, play: Option<Play>) -> Testimony {
     bugs::plant(&planted);
     drop(marks::take());
-    let witness = Arc::new(Witness::new(&world, plan::promises(&scenario), &scenario));
+    let mut promises = plan::promises(&scenario);
+    promises.untold_writers = play.as_ref().is_some_and(|play| !play.all_noted);
+    let witness = Arc::new(Witness::new(&world, promises, &scenario));
     let watcher: Watcher = witness.clone();
-    let cluster = Cluster::new(&world, &plan::cluster(&scenario), watcher.clone());
-    let trial = Trial { scenario, cluster, witness: witness.clone(), watcher };
-    let not_live = trial.run().await.err();
+    let cluster = Arc::new(Cluster::new(&world, &plan::cluster(&scenario), watcher.clone()));
+    let read = if play.is_some() { notes::fingerprint } else { audit::value };
+    let trial = Trial { scenario, cluster, witness: witness.clone(), watcher, read };
+    let mut lasted = trial.scenario.duration;
+    let not_live = trial.run(play, &mut lasted).await.err();
     let (findings, timeline, history) = witness.take();
     let writers = witness.writer_names();
-    Testimony { findings, timeline, history, writers, not_live, marks: marks::take() }
+    Testimony { findings, timeline, history, writers, not_live, marks: marks::take(), lasted }
 }
 
 struct Trial {
     scenario: Arc<Scenario>,
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
     witness: Arc<Witness>,
     watcher: Watcher,
+    /// How the audit knows what a record carries.
+    read: audit::Read,
 }
 
 struct Clients {
@@ -69,7 +79,8 @@ struct Clients {
 }
 
 impl Trial {
-    async fn run(&self) -> Result<(), String> {
+    /// `lasted` is told how long the chaos phase was, if a story decides that.
+    async fn run(&self, play: Option<Play>, lasted: &mut Millis) -> Result<(), String> {
         self.boot().await?;
         self.create_topics().await?;
         self.until_whole("the cluster did not form").await?;
@@ -79,10 +90,20 @@ impl Trial {
         let mut supervisors = TaskSet::new();
         let clients = self.start_clients(&mut supervisors).await;
         let mut engine = Engine::new(&self.cluster, &self.witness, &self.scenario);
-        schedule::run(&mut engine, began).await;
+        let strangers = match play {
+            None => {
+                schedule::run(&mut engine, began).await;
+                Vec::new()
+            }
+            Some(play) => {
+                let strangers = library::tell(&mut engine, &self.cluster, play).await;
+                *lasted = library::since(began.mono_ns);
+                strangers
+            }
+        };
         self.witness.note("faults end; what is down is started".to_owned());
         engine.heal().await;
-        for host in &clients.hosts {
+        for host in clients.hosts.iter().chain(&strangers) {
             self.cluster.world().request_shutdown(*host);
         }
         let lively = |group: &str| !applications::is_stuck(&self.scenario, group);
@@ -97,7 +118,7 @@ impl Trial {
             self.cluster.world().request_shutdown(*host);
         }
         self.witness.quiet_point();
-        audit::run(&self.witness, &self.cluster.bootstrap(), &self.partitions()).await
+        audit::run(&self.witness, &self.cluster.bootstrap(), &self.partitions(), self.read).await
     }
 
     async fn boot(&self) -> Result<(), String> {

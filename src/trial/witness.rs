@@ -12,6 +12,7 @@ use super::budget::Windows;
 use super::members::in_words;
 use super::timeline::Timeline;
 use super::triggers::{Happening, Triggers};
+use crate::base::marks::{Mark, mark};
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::broker::lifecycle::LifecycleError;
 use crate::broker::node::NodeError;
@@ -300,6 +301,12 @@ impl Told {
             }
             Op::Member { what: MemberOp::Handled { how: Handled::Processed, .. }, .. } => {
                 come = self.triggers.processed()
+            }
+            Op::Truncated { reader, tp, from, divergent } => {
+                mark(Mark::TruncationNoticed);
+                let to =
+                    if *divergent == Offset::NONE { "an unknown offset".to_owned() } else { divergent.to_string() };
+                self.timeline.note(at_ns, format!("reader {reader} at {from} of {tp}: the log was truncated to {to}"));
             }
             Op::Failed { .. } | Op::Positioned { .. } | Op::Member { .. } => {}
         }

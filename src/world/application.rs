@@ -9,7 +9,7 @@ use super::Watcher;
 use super::handler::{Dies, Handler, Handoff};
 use super::history::Op;
 use super::member::{Commit, MemberOp, Part, Step};
-use super::reader::read;
+use super::reader::{read, truncations};
 use super::store::Store;
 use crate::base::TopicPartition;
 use crate::client::config::{ConsumerConfig, ProducerConfig};
@@ -179,6 +179,7 @@ impl Application {
                 polled = self.consumer.poll(POLL_TIMEOUT) => polled,
             };
             self.tell_commits();
+            truncations(self.plan.member, &mut self.consumer).for_each(|op| self.watcher.record(op));
             self.hear_rebalances().await;
             match polled {
                 Ok(records) => self.batch(records).await?,

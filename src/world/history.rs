@@ -98,6 +98,9 @@ pub enum Op {
     Read { reader: u32, tp: TopicPartition, offset: Offset, value: Option<Value> },
     /// A reader begins to read a partition at this offset (assignment, reset or seek).
     Positioned { reader: u32, tp: TopicPartition, offset: Offset },
+    /// A reader found that what it had read of a partition below `from` is not all there any more: from `divergent` on the
+    /// log may hold other records (KIP-320); [`Offset::NONE`] if the leader could not say.
+    Truncated { reader: u32, tp: TopicPartition, from: Offset, divergent: Offset },
     /// A member of a consumer group did or was told something; members and readers are numbered together.
     Member { member: u32, what: MemberOp },
 }
@@ -149,6 +152,7 @@ const READ: u32 = 6;
 const READ_JUNK: u32 = 7;
 const POSITIONED: u32 = 8;
 const MEMBER: u32 = 9;
+const TRUNCATED: u32 = 10;
 
 impl History {
     /// Adds what happened last.
@@ -183,6 +187,9 @@ impl History {
             Op::Read { reader, tp, offset, value: Some(value) } => (READ, tp, value, offset, reader),
             Op::Read { reader, tp, offset, value: None } => (READ_JUNK, tp, none, offset, reader),
             Op::Positioned { reader, tp, offset } => (POSITIONED, tp, none, offset, reader),
+            Op::Truncated { reader, tp, from, divergent } => {
+                (TRUNCATED, tp, Value { seq: divergent.0.cast_unsigned(), ..none }, from, reader)
+            }
             Op::Member { member, what } => {
                 self.members.push(what);
                 let seq = self.members.len() as u64 - 1;
@@ -211,6 +218,7 @@ impl History {
             }
             READ => Op::Read { reader: other, tp, offset, value: Some(value) },
             READ_JUNK => Op::Read { reader: other, tp, offset, value: None },
+            TRUNCATED => Op::Truncated { reader: other, tp, from: offset, divergent: Offset(seq.cast_signed()) },
             _ => Op::Positioned { reader: other, tp, offset },
         };
         Entry { at_ns, op }
@@ -254,6 +262,10 @@ impl Serialize for Entry {
             Op::Positioned { reader, tp, offset } => {
                 Line { reader: Some(*reader), offset: Some(*offset), ..line("positioned", tp) }
             }
+            Op::Truncated { reader, tp, from, divergent } => {
+                let divergent = Some(*divergent).filter(|d| *d != Offset::NONE);
+                Line { reader: Some(*reader), offset: Some(*from), divergent, ..line("truncated", tp) }
+            }
             Op::Member { member, what } => {
                 return MemberLine { at_ms: self.at_ns / 1_000_000, member: *member, what }.serialize(s);
             }
@@ -281,6 +293,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     offset: Option<Offset>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    divergent: Option<Offset>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -288,7 +302,7 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     fn new(partition: &'a TopicPartition) -> Self {
-        Self { at_ms: 0, op: "", reader: None, partition, offset: None, value: None, error: None }
+        Self { at_ms: 0, op: "", reader: None, partition, offset: None, divergent: None, value: None, error: None }
     }
 }
 
@@ -341,6 +355,8 @@ mod tests {
             read(None),
             Op::Member { member: 4, what: MemberOp::Ended },
             Op::Positioned { reader: 9, tp, offset: Offset::NONE },
+            Op::Truncated { reader: 9, tp: other.clone(), from: Offset(8), divergent: Offset::NONE },
+            Op::Truncated { reader: 8, tp: other.clone(), from: Offset(8), divergent: Offset(3) },
             Op::Member { member: 5, what: MemberOp::AskingOffsets { ask: 3 } },
         ];
         let entries = || (0..2 * PIECE).map(|i| Entry { at_ns: i as u64, op: ops[i % ops.len()].clone() });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Watcher;
 use super::history::{Op, Value};
-use crate::base::TopicPartition;
+use crate::base::{Offset, TopicPartition};
 use crate::client::config::ConsumerConfig;
 use crate::client::consumer::{ConsumedRecord, Consumer};
 use crate::io::task::shutdown_requested;
@@ -41,6 +41,7 @@ pub async fn run(plan: ReaderPlan, watcher: Watcher) {
             () = &mut stop => return,
             polled = consumer.poll(POLL_TIMEOUT) => polled,
         };
+        truncations(plan.reader, &mut consumer).for_each(|op| watcher.record(op));
         match polled {
             Ok(records) => records.into_iter().for_each(|r| watcher.record(read(plan.reader, r))),
             Err(error) => tracing::warn!(reader = plan.reader, %error, "poll failed"),
@@ -53,4 +54,12 @@ pub async fn run(plan: ReaderPlan, watcher: Watcher) {
 pub fn read(reader: u32, record: ConsumedRecord) -> Op {
     let value = record.value.as_deref().and_then(Value::decode);
     Op::Read { reader, tp: record.tp, offset: record.offset, value }
+}
+
+/// What a consumer has found to be gone, as entries of the history.
+pub fn truncations(reader: u32, consumer: &mut Consumer) -> impl Iterator<Item = Op> {
+    consumer.take_truncations().into_iter().map(move |t| {
+        let divergent = t.divergent.unwrap_or(Offset::NONE);
+        Op::Truncated { reader, tp: t.tp, from: t.from, divergent }
+    })
 }

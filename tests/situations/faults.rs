@@ -197,3 +197,17 @@ fn a_broker_whose_disk_fails_before_it_has_registered_ends() {
     let ended = at(&verdict, "the process of broker 3 ends");
     assert!((15_000..=17_000).contains(&ended), "{ended}");
 }
+
+#[test]
+fn damaged_frames_are_noticed_by_whoever_gets_them_and_nothing_is_lost() {
+    let damaged = |from: Value, to: Value| json!({"from": from, "to": to, "percent": 3});
+    let verdict = run(&json!([
+        {"at": "5s", "for": "25s", "corrupt-frames": damaged(json!({"client": "w"}), json!({"broker": 1}))},
+        {"at": "5s", "for": "25s", "corrupt-frames": damaged(json!({"client": "r"}), json!({"broker": 1}))},
+        {"at": "8s", "for": "20s", "corrupt-frames": damaged(json!({"broker": 1}), json!({"broker": 2}))}
+    ]));
+    at(&verdict, "the link from client w#0 and broker 1 damages 3 % of its frames");
+    at(&verdict, "over: corrupt-frames");
+    assert_eq!((verdict.lost, verdict.duplicated), (0, 0));
+    assert!(verdict.acked > 2_000, "writes go on: {}", verdict.acked);
+}

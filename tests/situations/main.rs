@@ -13,5 +13,6 @@ mod golden;
 mod groups;
 mod isolation;
 mod leaks;
+mod positions;
 mod stories;
 mod support;

@@ -47,7 +47,7 @@ impl Logs {
     /// # Errors
     /// Those of the disk.
     pub async fn load(disk: Disk, dir: String) -> io::Result<(Self, Option<BrokerEpoch>)> {
-        disk.create_dir_all(&dir).await?;
+        files::create_dir(&disk, &dir).await?;
         let clean = if planted(Bug::CleanMarkerSurvives) {
             checkpoint::read_clean_shutdown(&disk, &dir).await?
         } else {

@@ -171,6 +171,7 @@ impl Partition {
             tracing::info!(partition = %self.tp, from = %start, to = %plan.start, "retention moves the log start");
             if plan.roll {
                 self.submit(open, ctx, Op::Roll);
+                self.snapshot_producers(open, ctx, open.core.log().log_end());
             }
             open.core.advance_log_start(plan.start, &mut open.out);
             if open.core.log().log_start() == start {
@@ -259,6 +260,7 @@ impl Partition {
             let (sender, receiver) = oneshot::channel();
             if !failed {
                 open.closed = Some(sender);
+                self.snapshot_producers(open, ctx, open.core.log().log_end());
                 self.submit(open, ctx, Op::Close);
             }
             receiver
@@ -417,10 +419,21 @@ impl Partition {
             self.complete(open, ctx, completion);
         }
     }
-    fn complete(&self, open: &mut Open, ctx: &Ctx, completion: Completion) {
+    /// Writes down what was known of the producers when the log ended at `at`. A queued step, like any other: a truncation
+    /// that comes later comes after it.
+    fn snapshot_producers(self: &Arc<Self>, open: &mut Open, ctx: &Ctx, at: Offset) {
+        // Deeper than what can be taken back: the next segment has another.
+        if let Some(states) = open.core.producers().as_of(at) {
+            self.submit(open, ctx, Op::WriteProducers { at, content: states.to_snapshot() });
+        }
+    }
+    fn complete(self: &Arc<Self>, open: &mut Open, ctx: &Ctx, completion: Completion) {
         match completion {
-            Completion::Appended { generation, end, flushed } => {
+            Completion::Appended { generation, end, flushed, rolled } => {
                 if generation == open.core.log().generation() {
+                    if let Some(at) = rolled {
+                        self.snapshot_producers(open, ctx, at);
+                    }
                     self.tell_appended(open, end);
                     open.core.appended(ctx, generation, end, &mut open.out);
                     open.core.synced(generation, flushed);

@@ -15,11 +15,11 @@ mod encode;
 mod handlers;
 mod messages;
 mod peer;
+#[cfg(all(test, madsim))]
+mod power_tests;
 mod reader;
 mod shell;
 mod snapshots;
-#[cfg(all(test, madsim))]
-mod power_tests;
 #[cfg(all(test, madsim))]
 mod tests;
 

@@ -169,7 +169,8 @@ async fn ask(quorum: &Quorum, told: &Shared, epoch: LeaderEpoch, candidate: Brok
         .with_replica_id(WireId(candidate.0))
         .with_last_offset(1_000);
     let topic = vote::TopicData::default().with_topic_name(messages::topic_name()).with_partitions(vec![partition]);
-    let response = quorum.handle_vote(VoteRequest::default().with_voter_id(WireId(ME.0)).with_topics(vec![topic])).await;
+    let response =
+        quorum.handle_vote(VoteRequest::default().with_voter_id(WireId(ME.0)).with_topics(vec![topic])).await;
     let answer = &response.topics[0].partitions[0];
     let mut told = told.lock();
     let named = LeaderEpoch(answer.leader_epoch);
@@ -177,7 +178,10 @@ async fn ask(quorum: &Quorum, told: &Shared, epoch: LeaderEpoch, candidate: Brok
     told.epoch = named;
     if answer.vote_granted {
         if let Some((last, whom)) = told.granted {
-            assert!(epoch > last || (epoch, candidate) == (last, whom), "epoch {last}: a vote for {whom} and {candidate}");
+            assert!(
+                epoch > last || (epoch, candidate) == (last, whom),
+                "epoch {last}: a vote for {whom} and {candidate}"
+            );
         }
         told.granted = Some((epoch, candidate));
     }

@@ -1,6 +1,7 @@
 //! The consumer's conversation with the brokers: one fetch at a time per leader (Kafka's `Fetcher`). Offsets are looked up in `lookups`.
 
 use super::positions::{Assigned, EARLIEST, LATEST, Lookup, Position};
+use super::validation::{Asked, Truncation};
 use super::{ConsumedRecord, ConsumerError};
 use crate::base::{BrokerId, LeaderEpoch, Now, Offset, TopicPartition};
 use crate::client::config::{ConsumerConfig, OffsetReset};
@@ -9,7 +10,7 @@ use crate::client::network::{Event, NetworkClient};
 use crate::io;
 use crate::wire::codec::lean::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData};
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::{ListOffsetsRequest, MetadataRequest, TopicName};
+use kafka_protocol::messages::{ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub(super) enum Purpose {
     Fetch(Vec<(TopicPartition, Offset)>),
     /// The partitions, which end of the log, and for whom.
     Offsets(Vec<(TopicPartition, i64, Asker)>),
+    /// The positions that are in doubt.
+    Validation(Vec<Asked>),
 }
 
 /// Who wants to know an offset.
@@ -50,6 +53,8 @@ pub(super) struct Fetcher {
     /// Partitions with fetched records, in the order in which those came.
     arrived: VecDeque<TopicPartition>,
     pub(super) errors: VecDeque<ConsumerError>,
+    /// What was found to be gone, until the caller asks.
+    pub(super) truncations: Vec<Truncation>,
     /// Nothing is given out, because it is about to be given up.
     pub(super) held: bool,
     events: Vec<Event<Purpose>>,
@@ -73,6 +78,7 @@ impl Fetcher {
             fetching: BTreeSet::new(),
             arrived: VecDeque::new(),
             errors: VecDeque::new(),
+            truncations: Vec::new(),
             held: false,
             events: Vec::new(),
         }
@@ -96,10 +102,7 @@ impl Fetcher {
         self.assigned.get_mut(tp).ok_or_else(|| ConsumerError::NotAssigned(tp.clone()))
     }
     pub fn position(&self, tp: &TopicPartition) -> Option<Offset> {
-        match self.assigned.get(tp)?.position {
-            Position::At(offset) => Some(offset),
-            _ => None,
-        }
+        self.assigned.get(tp)?.offset()
     }
 
     /// Records that have arrived, or an error that concerns the caller; [`None`] if there is neither.
@@ -196,6 +199,15 @@ impl Fetcher {
                         });
                     }
                 }
+                Purpose::Validation(_) => {
+                    if let (Purpose::Validation(asked), response) = answer.decode::<OffsetForLeaderEpochRequest>() {
+                        let topics = response.map(|r| r.topics).unwrap_or_default();
+                        self.validated(asked, now, |tp| {
+                            let topic = topics.iter().find(|t| t.topic.as_str() == &*tp.topic)?;
+                            topic.partitions.iter().find(|p| p.partition == tp.partition)
+                        });
+                    }
+                }
             },
             Event::Disconnected => self.metadata.request_update(),
             Event::Lost(lost) => match lost.context {
@@ -211,12 +223,17 @@ impl Fetcher {
                     self.metadata.request_update();
                     self.looked_up(asked, now, |_| None);
                 }
+                Purpose::Validation(asked) => {
+                    self.metadata.request_update();
+                    self.validated(asked, now, |_| None);
+                }
             },
         }
     }
 
-    /// Sends a fetch to every leader that has none outstanding and of whose records none are waiting for the caller;
-    /// returns when a partition that must wait may be asked for again.
+    /// Sends a fetch to every leader that has none outstanding and of whose records none are waiting for the caller, and
+    /// asks new leaders first whether they have what was consumed; returns when a partition that must wait may be asked
+    /// for again.
     fn fetch(&mut self, now: Now) -> u64 {
         let mut next_ns = u64::MAX;
         let mut wanted: BTreeMap<BrokerId, Vec<(TopicPartition, Offset, LeaderEpoch)>> = BTreeMap::new();
@@ -227,15 +244,27 @@ impl Fetcher {
         let buffered: BTreeSet<BrokerId> = (self.assigned.iter().filter(|(_, assigned)| waiting(assigned)))
             .filter_map(|(tp, _)| Some(self.metadata.leader(tp)?.0))
             .collect();
-        for (tp, assigned) in &self.assigned {
+        let mut doubtful: BTreeMap<BrokerId, Vec<Asked>> = BTreeMap::new();
+        for (tp, assigned) in &mut self.assigned {
             let Position::At(offset) = assigned.position else { continue };
+            let Some((leader, epoch)) = self.metadata.leader(tp) else {
+                leaderless |= !assigned.has_buffered() && !assigned.paused;
+                continue;
+            };
+            if assigned.meet(epoch) {
+                match assigned.validation.filter(|v| !v.asked) {
+                    Some(v) if v.not_before_ns > now.mono_ns => next_ns = next_ns.min(v.not_before_ns),
+                    Some(_) => {
+                        let asked = Asked { tp: tp.clone(), offset, epoch: assigned.epoch, leader: epoch };
+                        doubtful.entry(leader).or_default().push(asked);
+                    }
+                    None => {}
+                }
+                continue;
+            }
             if assigned.has_buffered() || assigned.paused {
                 continue;
             }
-            let Some((leader, epoch)) = self.metadata.leader(tp) else {
-                leaderless = true;
-                continue;
-            };
             if assigned.not_before_ns > now.mono_ns && epoch <= assigned.asked {
                 next_ns = next_ns.min(assigned.not_before_ns);
             } else if !self.fetching.contains(&leader) && !buffered.contains(&leader) {
@@ -244,6 +273,13 @@ impl Fetcher {
         }
         if leaderless && !self.metadata.update_wanted() {
             self.metadata.request_update();
+        }
+        for (leader, asked) in doubtful {
+            if self.network.ready(leader, now) {
+                self.send_validation(leader, asked, now);
+            } else {
+                next_ns = next_ns.min(self.network.not_before_ns(leader).unwrap_or(u64::MAX));
+            }
         }
         for (leader, partitions) in wanted {
             if self.network.ready(leader, now) {
@@ -326,7 +362,7 @@ impl Fetcher {
             self.metadata.update_leader(tp, BrokerId(leader.leader_id), LeaderEpoch(leader.leader_epoch));
         }
         let Some(assigned) = self.assigned.get_mut(tp) else { return };
-        let current = matches!(assigned.position, Position::At(at) if at == offset);
+        let current = assigned.offset() == Some(offset) && assigned.validation.is_none();
         let Some(error) = ResponseError::try_from_code(answer.error_code) else {
             assigned.failures = 0;
             assigned.high_watermark = Some(Offset(answer.high_watermark)).filter(|hw| hw.0 >= 0);

@@ -14,6 +14,7 @@ mod positions;
 mod standing;
 #[cfg(all(test, madsim))]
 mod tests;
+mod validation;
 
 use super::config::{ConfigError, ConsumerConfig};
 use crate::base::{LeaderEpoch, Now, Offset, TopicPartition};
@@ -28,6 +29,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+pub use validation::Truncation;
 
 /// Kafka's `ConsumerRecord`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +60,16 @@ pub enum ConsumerError {
         tp: TopicPartition,
         /// The position that does not exist; [`Offset::NONE`] if there was none at all.
         offset: Offset,
+    },
+    /// The log was truncated below the position, and `auto.offset.reset` is `none` (KIP-320, `LogTruncationException`).
+    #[error("{tp}: the log was truncated below the position {offset}, and auto.offset.reset is none")]
+    LogTruncation {
+        /// The partition.
+        tp: TopicPartition,
+        /// The position.
+        offset: Offset,
+        /// The first offset that may hold other records now; none if the leader knows nothing of the position's epoch.
+        divergent: Option<Offset>,
     },
     /// A batch that cannot be read: it failed its checksum or contradicts itself.
     #[error("{tp}: the batch at offset {offset} cannot be read: {reason}")]
@@ -168,6 +180,11 @@ impl Consumer {
     #[must_use]
     pub fn position(&self, tp: &TopicPartition) -> Option<Offset> {
         self.parts.fetcher.position(tp)
+    }
+    /// The truncations of logs that were found out since this was last asked: records that this consumer was given, or had
+    /// committed, and that an unclean election gave up (KIP-320).
+    pub fn take_truncations(&mut self) -> Vec<Truncation> {
+        std::mem::take(&mut self.parts.fetcher.truncations)
     }
     /// How many offsets lie between the position and the high watermark that the leader told with the last fetch.
     #[must_use]

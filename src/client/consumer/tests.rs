@@ -1,6 +1,6 @@
 //! Situations of a consumer, against a cluster that misbehaves on cue.
 
-use super::{ConsumedRecord, Consumer, ConsumerError};
+use super::{ConsumedRecord, Consumer, ConsumerError, Truncation};
 use crate::base::random::Stream;
 use crate::base::{Offset, TopicPartition};
 use crate::client::config::ConsumerConfig;
@@ -263,6 +263,82 @@ fn through_all_chaos_nothing_is_skipped_or_repeated() {
                 assert_eq!(offsets, (0..100).collect::<Vec<_>>(), "seed {seed}, partition {partition}");
             }
             drop(writing);
+        });
+    }
+}
+
+/// Ten records that were read, of which an unclean election gives up the last four, and five others in their place.
+async fn truncated_below(cluster: &Shared, reset: &str) -> Consumer {
+    for value in numbers(0..10) {
+        append(cluster, 0, [value], false);
+    }
+    let mut consumer = consumer(&[("auto.offset.reset", "earliest")]);
+    consumer.assign([tp(0)]);
+    assert_eq!(consume(&mut consumer, 10).await.len(), 10);
+    if reset == "none" {
+        consumer = self::consumer(&[("auto.offset.reset", "none")]);
+        consumer.assign([tp(0)]);
+        consumer.seek(&tp(0), Offset(9)).unwrap();
+        assert_eq!(consume(&mut consumer, 1).await[0].offset, Offset(9));
+    }
+    let next = testing::leader(cluster, &tp(0)).0 % 2 + 1;
+    cluster.lock().topics.get_mut(TOPIC).unwrap()[0].lose(6, next);
+    for value in numbers(100..105) {
+        append(cluster, 0, [value], false);
+    }
+    consumer
+}
+
+#[test]
+fn an_unclean_election_below_the_position_is_noticed_and_what_took_its_place_is_read() {
+    play(20, |cluster| async move {
+        let mut consumer = truncated_below(&cluster, "earliest").await;
+        let records = consume(&mut consumer, 5).await;
+        let read: Vec<_> = records.iter().map(|r| (r.offset.0, r.value.clone().unwrap())).collect();
+        let expected: Vec<_> = (6..11).zip(numbers(100..105)).map(|(o, v)| (o, v.into())).collect();
+        assert_eq!(read, expected, "from the first offset that may differ, not from where the position was");
+        let told = Truncation { tp: tp(0), from: Offset(10), divergent: Some(Offset(6)) };
+        assert_eq!(consumer.take_truncations(), [told]);
+        assert!(consumer.take_truncations().is_empty());
+    });
+}
+
+#[test]
+fn without_a_reset_policy_the_application_is_told_of_a_truncation() {
+    play(21, |cluster| async move {
+        let mut consumer = truncated_below(&cluster, "none").await;
+        let (mut told, deadline) = (None, clock::now().after_ms(60_000));
+        while told.is_none() && clock::now().mono_ns < deadline {
+            told = consumer.poll(Duration::from_secs(1)).await.err();
+        }
+        let truncated = ConsumerError::LogTruncation { tp: tp(0), offset: Offset(10), divergent: Some(Offset(6)) };
+        assert_eq!(told, Some(truncated));
+        assert_eq!(consumer.position(&tp(0)), Some(Offset(10)), "it stays until the application decides");
+        consumer.seek(&tp(0), Offset(6)).unwrap();
+        assert_eq!(consume(&mut consumer, 5).await.len(), 5);
+    });
+}
+
+#[test]
+fn a_new_leader_that_has_everything_is_read_on_from_and_is_asked_until_it_answers() {
+    for error in [
+        kafka_protocol::ResponseError::UnknownLeaderEpoch,
+        kafka_protocol::ResponseError::FencedLeaderEpoch,
+        kafka_protocol::ResponseError::OffsetNotAvailable,
+    ] {
+        play(22, move |cluster| async move {
+            append(&cluster, 0, numbers(0..10), false);
+            let mut consumer = consumer(&[("auto.offset.reset", "earliest")]);
+            consumer.assign([tp(0)]);
+            consume(&mut consumer, 10).await;
+            let next = testing::leader(&cluster, &tp(0)).0 % 2 + 1;
+            cluster.lock().topics.get_mut(TOPIC).unwrap()[0].lose(10, next);
+            cluster.lock().refused_validations.extend([error; 3]);
+            append(&cluster, 0, numbers(10..20), false);
+            let offsets: Vec<i64> = consume(&mut consumer, 10).await.iter().map(|r| r.offset.0).collect();
+            assert!(offsets.into_iter().eq(10..20));
+            assert!(consumer.take_truncations().is_empty());
+            assert!(cluster.lock().refused_validations.is_empty(), "the new leader was asked until it answered");
         });
     }
 }

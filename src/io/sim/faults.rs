@@ -20,6 +20,10 @@ impl World {
     pub fn lossy_link(&self, from: HostId, to: HostId, loss_ppm: u32) {
         self.lock().lossy_link(from.0, to.0, loss_ppm);
     }
+    /// Damages so many of a million chunks from one host to another on their way: see `net::damage` for where.
+    pub fn corrupt_frames(&self, from: HostId, to: HostId, ppm: u32) {
+        self.lock().corrupt_frames(from.0, to.0, ppm);
+    }
     /// Holds everything back that goes from one host to another, or lets it through. Nobody notices but by waiting.
     pub fn clog(&self, from: HostId, to: HostId, clogged: bool) {
         self.lock().clog(from.0, to.0, clogged);

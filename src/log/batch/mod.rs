@@ -69,3 +69,9 @@ mod attribute {
 pub fn increment_sequence(sequence: i32, increment: i32) -> i32 {
     ((i64::from(sequence) + i64::from(increment)) & i64::from(i32::MAX)) as i32
 }
+
+/// The opposite of [`increment_sequence`] (`DefaultRecordBatch.decrementSequence`).
+#[must_use]
+pub fn decrement_sequence(sequence: i32, decrement: i32) -> i32 {
+    ((i64::from(sequence) - i64::from(decrement)) & i64::from(i32::MAX)) as i32
+}

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use kafka_protocol::ResponseError;
 
+use super::snapshot::Line;
 use super::{BATCHES_TO_RETAIN, ProducerBatch, Verdict};
 use crate::base::bugs::{Bug, planted};
 use crate::base::marks::{Mark, mark};
 use crate::base::{Offset, ProducerId};
-use crate::log::batch::{NO_SEQUENCE, increment_sequence};
+use crate::log::batch::{NO_SEQUENCE, decrement_sequence, increment_sequence};
 
 /// A batch that may be retried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +75,38 @@ impl Entry {
             entry.keep(batch, base);
         }
         entry
+    }
+    /// What a snapshot says of this producer.
+    pub fn line(&self) -> Line {
+        let last = self.batches.as_slice().last();
+        Line {
+            epoch: self.epoch,
+            last_sequence: self.last_sequence(),
+            last_offset: last.map_or(-1, |b| b.last.0),
+            offset_delta: last.map_or(0, |b| (b.last - b.base) as i32),
+            timestamp: self.last_timestamp,
+        }
+    }
+    /// Whom a snapshot of the log below `end` speaks of; none if that cannot be.
+    pub fn from_line(line: &Line, end: Offset) -> Option<Self> {
+        let &Line { epoch, last_sequence, last_offset, offset_delta, timestamp } = line;
+        let mut entry = Self { epoch, last_timestamp: timestamp, batches: Window::default() };
+        if last_offset < 0 {
+            return Some(entry);
+        }
+        let possible = last_sequence >= 0 && offset_delta >= 0 && last_offset < end.0;
+        possible.then(|| {
+            let first_sequence = decrement_sequence(last_sequence, offset_delta);
+            let (base, last) = (Offset(last_offset - i64::from(offset_delta)), Offset(last_offset));
+            entry.batches.push(Kept { first_sequence, last_sequence, base, last, timestamp });
+            entry
+        })
+    }
+    /// Remembers the batches of `older`, if it has seen none of that epoch itself but a marker.
+    pub fn adopt(&mut self, older: &Self) {
+        if older.epoch == self.epoch && self.batches.as_slice().is_empty() {
+            self.batches = older.batches.clone();
+        }
     }
     pub fn epoch(&self) -> i16 {
         self.epoch

@@ -2,9 +2,11 @@
 //! the last five batches of each, so that a retry is answered instead of appended twice.
 //!
 //! Pure. The states are a function of the log's batches: recovery rebuilds them by recording every batch again, and
-//! a truncation takes the recent ones back from an undo journal. Transactions are not kept here.
+//! a truncation takes the recent ones back from an undo journal. A snapshot carries what the log itself has forgotten.
+//! Transactions are not kept here.
 
 mod entry;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use kafka_protocol::ResponseError;
 
 use self::entry::{Entry, Undo};
+pub use self::snapshot::CorruptSnapshot;
 use super::batch::{BatchBytes, BatchView};
 use crate::base::{Offset, ProducerId};
 

@@ -102,6 +102,60 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
+/// What these steps leave in a log.
+fn history(steps: &[Step]) -> Vec<(ProducerBatch, Offset)> {
+    let (mut states, mut history) = (ProducerStates::new(), Vec::new());
+    for step in steps {
+        let new = match *step {
+            Step::Append { producer, epoch, first, count, control } => {
+                // Epochs fall in no log: its leader refuses that.
+                let epoch = states.last(ProducerId(producer)).map_or(epoch, |(known, _)| known.max(epoch));
+                ProducerBatch { control, ..batch(producer, epoch, first, count) }
+            }
+            Step::Next { producer, count } => {
+                let (epoch, last) = states.last(ProducerId(producer)).unwrap_or((0, -1));
+                batch(producer, epoch, last + 1, count)
+            }
+            Step::Truncate { back } => {
+                history.truncate(history.len().saturating_sub(back));
+                states = replayed(&history);
+                continue;
+            }
+        };
+        let end =
+            history.last().map_or(Offset::ZERO, |(b, base): &(ProducerBatch, Offset)| b.last_offset(*base).next());
+        states.record(&new, end);
+        history.push((new, end));
+    }
+    history
+}
+
+#[test]
+fn a_snapshot_has_the_bytes_that_kafka_writes() {
+    let mut states = ProducerStates::new();
+    states.record(&batch(7, 3, 10, 5), Offset(100));
+    let file = states.to_snapshot();
+    let body = [
+        &[0, 0, 0, 1][..],
+        &[0, 0, 0, 0, 0, 0, 0, 7],
+        &[0, 3],
+        &[0, 0, 0, 14],
+        &[0, 0, 0, 0, 0, 0, 0, 104],
+        &[0, 0, 0, 4],
+        &[0, 0, 0, 0, 0, 0, 3, 232],
+        &[0xff; 4],
+        &[0xff; 8],
+    ]
+    .concat();
+    assert_eq!(file[..2], [0, 1]);
+    assert_eq!(file[2..6], crc32c::crc32c(&body).to_be_bytes());
+    assert_eq!(file[6..], body);
+    let back = ProducerStates::from_snapshot(&file, Offset(105)).unwrap();
+    let retried = Verdict::Duplicate { base: Offset(100), last: Offset(104), timestamp: 1_000 };
+    assert_eq!(back.check(&batch(7, 3, 10, 5)), Ok(retried), "the first sequence follows from the offsets");
+    assert!(ProducerStates::from_snapshot(&file, Offset(104)).is_err(), "it speaks of what cannot be there");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -132,6 +186,34 @@ proptest! {
             end = new.last_offset(end).next();
         }
         prop_assert_eq!(&states, &replayed(&history));
+    }
+
+    /// A snapshot and the batches that are left of the log say of every producer what the whole log says, wherever
+    /// the snapshot was taken and however much below it is gone.
+    #[test]
+    fn a_snapshot_and_the_rest_of_the_log_know_what_the_whole_log_knew(
+        steps in steps(), taken in 0_usize..60, gone in 0_usize..60,
+    ) {
+        let history = history(&steps);
+        let taken = taken.min(history.len());
+        let at = history[..taken].last().map_or(Offset::ZERO, |(b, base)| b.last_offset(*base).next());
+        let file = replayed(&history).as_of(at).expect("the journal is long enough").to_snapshot();
+        prop_assert_eq!(&file, &replayed(&history[..taken]).to_snapshot());
+        let mut states = replayed(&history[gone.min(taken)..]);
+        states.adopt(&ProducerStates::from_snapshot(&file, at).unwrap());
+        prop_assert_eq!(states.to_snapshot(), replayed(&history).to_snapshot());
+    }
+
+    /// No damage to a snapshot goes unnoticed.
+    #[test]
+    fn a_damaged_snapshot_is_refused(steps in steps(), at in any::<prop::sample::Index>(), bit in 0_u32..8) {
+        let history = history(&steps);
+        let end = history.last().map_or(Offset::ZERO, |(b, base)| b.last_offset(*base).next());
+        let mut file = replayed(&history).to_snapshot();
+        prop_assert!(ProducerStates::from_snapshot(&file[..at.index(file.len())], end).is_err());
+        let place = at.index(file.len());
+        file[place] ^= 1 << bit;
+        prop_assert!(ProducerStates::from_snapshot(&file, end).is_err());
     }
 
     /// Every one of the last five batches of a producer's epoch is recognized, whatever happens in between.

@@ -5,6 +5,7 @@ mod model;
 mod points;
 mod power;
 mod recovery;
+mod snapshots;
 
 use bytes::Bytes;
 

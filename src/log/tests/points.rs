@@ -18,6 +18,7 @@ use crate::io::time::sleep;
 use crate::log::BatchInfo;
 use crate::log::batch::{BatchView, batches};
 use crate::log::checkpoint::{self, Offsets};
+use crate::log::producers::{ProducerBatch, ProducerStates};
 use crate::log::recovery::{OpenOptions, Recovered, open};
 use crate::log::store::LogStore;
 
@@ -68,9 +69,37 @@ impl Asked {
             .find(|b| b.next > recovered.state.log_start() && epochs.epoch_at(b.next - 1) != Some(b.epoch))
         {
             Some(b) => Err(format!("epochs {epochs:?} contradict {b:?}")),
+            None => self.judge_producers(recovered, old),
+        }
+    }
+    /// Whoever is known is known as the whole history shows it, also if its batches are gone; and whose are there is known.
+    fn judge_producers(&self, recovered: &Recovered, old: bool) -> Result<(), String> {
+        let list = if old { self.before.as_deref().unwrap_or_default() } else { &self.batches[..] };
+        let end = recovered.state.log_end();
+        let below = list.iter().filter(|b| info(b).next <= end);
+        let (history, known) = (producers(below), &recovered.producers);
+        let wrong = known.last_offsets().find(|(id, offset)| {
+            history.last(*id) != known.last(*id) || !history.last_offsets().any(|known| known == (*id, *offset))
+        });
+        let there = |b: &&Bytes| recovered.batches.contains(&info(b));
+        let missing = producers(list.iter().filter(there)).last_offsets().find(|(id, _)| known.last(*id).is_none());
+        match wrong.or(missing) {
+            Some((id, offset)) => Err(format!("producer {id} at {offset}: {known:?} instead of {history:?}")),
             None => Ok(()),
         }
     }
+}
+
+fn producers<'a>(batches: impl Iterator<Item = &'a Bytes>) -> ProducerStates {
+    let mut states = ProducerStates::new();
+    batches.for_each(|b| states.record(&ProducerBatch::of(&BatchView::parse(b).unwrap()), info(b).base));
+    states
+}
+
+/// Writes down what is known of the producers at `at`, as a partition does.
+async fn snapshot(store: &mut LogStore, asked: &Shared, at: Offset) {
+    let content = producers(asked.lock().batches.iter().filter(|b| info(b).next <= at)).to_snapshot();
+    store.write_producers(at, &content).await.unwrap();
 }
 
 /// The script: every step that a store knows.
@@ -85,6 +114,8 @@ async fn live(asked: Shared) {
     truncate(&mut store, &asked, 2).await;
     append(&mut store, &asked, 2, 9).await;
     store.roll().await.unwrap();
+    let rolled = store.take_rolled().expect("there was something to roll");
+    snapshot(&mut store, &asked, rolled).await;
     sync(&mut store, &asked).await;
     append(&mut store, &asked, 2, 8).await;
     truncate(&mut store, &asked, 11).await;
@@ -102,6 +133,8 @@ async fn live(asked: Shared) {
     store.truncate_fully(Offset(200)).await.unwrap();
     asked.lock().before = None;
     append(&mut store, &asked, 4, 7).await;
+    let end = store.end();
+    snapshot(&mut store, &asked, end).await;
     store.close().await.unwrap();
     let mut asked = asked.lock();
     asked.durable = asked.end();
@@ -113,6 +146,9 @@ async fn append(store: &mut LogStore, asked: &Shared, epoch: i32, count: usize) 
         let bytes = batch(asked.lock().end().0, 1 + (n % 3) as i32, epoch, n as u8, 150 + 40 * (n % 4));
         asked.lock().batches.push(bytes.clone());
         store.append(&bytes).await.unwrap();
+        if let Some(at) = store.take_rolled() {
+            snapshot(store, asked, at).await;
+        }
     }
 }
 
@@ -163,7 +199,10 @@ async fn recover(asked: Shared) {
     }
     assert_eq!(next, end);
     for name in disk.list(DIR).await.unwrap() {
-        let known = name.ends_with("log") || name.ends_with("index") || name == "leader-epoch-checkpoint";
+        let known = name.ends_with("log")
+            || name.ends_with("index")
+            || name == "leader-epoch-checkpoint"
+            || name.ends_with("snapshot");
         assert!(known, "{name} was left behind");
     }
     let offsets =

@@ -1,5 +1,8 @@
 //! What recovery makes of damage, and of what the checkpoints say.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::{DIR, batch, simulated, small};
 use crate::base::{BrokerEpoch, LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::io::disk::Disk;
@@ -159,4 +162,30 @@ fn before_a_log_is_cut_whoever_trusts_its_end_is_told() {
         store.truncate_fully(Offset(0)).await.unwrap_err();
         assert_eq!(store.end(), Offset(6), "what could not be told is not done");
     });
+}
+
+#[test]
+fn a_new_log_outlives_a_power_cut_wherever_it_stands() {
+    for seed in 0..20 {
+        simulated(seed, WorldConfig::default(), |world| async move {
+            let (host, opened) = (world.create_host("n1", "10.0.0.1", 0), Arc::new(AtomicBool::new(false)));
+            let done = opened.clone();
+            world.set_program(host, move || {
+                let done = done.clone();
+                async move {
+                    let disk = Disk::mount("logs").unwrap();
+                    let found = disk.exists("/data/one/t-0").await.unwrap();
+                    assert_eq!(found, done.load(Ordering::Relaxed), "the directory went with the power");
+                    open(&disk, "/data/one/t-0", small(), OpenOptions::default()).await.unwrap();
+                    done.store(true, Ordering::Relaxed);
+                }
+            });
+            for _ in 0..2 {
+                world.start(host).await;
+                world.exited(host).await;
+                world.power_cut(host);
+            }
+            assert!(opened.load(Ordering::Relaxed));
+        });
+    }
 }

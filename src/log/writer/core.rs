@@ -197,8 +197,8 @@ fn begin(store: Box<LogStore>, op: Op) -> Running {
 
 async fn append(mut store: Box<LogStore>, bytes: Bytes, generation: u64) -> Done {
     let result = store.append(&bytes).await;
-    let flushed = store.flushed();
-    (store, result.map(|end| Some(Completion::Appended { generation, end, flushed })))
+    let (flushed, rolled) = (store.flushed(), store.take_rolled());
+    (store, result.map(|end| Some(Completion::Appended { generation, end, flushed, rolled })))
 }
 
 async fn other(mut store: Box<LogStore>, op: Op) -> Done {
@@ -210,7 +210,8 @@ async fn step(store: &mut LogStore, op: Op) -> io::Result<Option<Completion>> {
     match op {
         Op::Append { bytes, generation } => {
             let end = store.append(&bytes).await?;
-            return Ok(Some(Completion::Appended { generation, end, flushed: store.flushed() }));
+            let (flushed, rolled) = (store.flushed(), store.take_rolled());
+            return Ok(Some(Completion::Appended { generation, end, flushed, rolled }));
         }
         Op::Sync { generation } => {
             let end = store.sync().await?;
@@ -223,7 +224,12 @@ async fn step(store: &mut LogStore, op: Op) -> io::Result<Option<Completion>> {
         Op::Swap(swap) => return Ok(Some(Completion::Swapped { done: store.swap(swap).await? })),
         Op::Truncate { to, generation: _ } => store.truncate(to).await?,
         Op::TruncateFully { start, generation: _ } => store.truncate_fully(start).await?,
-        Op::Roll => store.roll().await?,
+        Op::Roll => {
+            store.roll().await?;
+            // Who asks for a roll knows where.
+            store.take_rolled();
+        }
+        Op::WriteProducers { at, content } => store.write_producers(at, &content).await?,
         Op::WriteEpochs { entries } => store.write_epochs(&entries).await?,
         Op::DeleteBelow { start } => {
             store.delete_segments_below(start).await?;

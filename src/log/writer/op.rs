@@ -25,6 +25,8 @@ pub enum Op {
     Sync { generation: u64 },
     /// Replaces `leader-epoch-checkpoint`.
     WriteEpochs { entries: Vec<EpochEntry> },
+    /// Writes a snapshot of the producers as they were when the log ended at `at`.
+    WriteProducers { at: Offset, content: Vec<u8> },
     /// Lets go of the segments that hold nothing at or above `start`; the active one stays.
     DeleteBelow { start: Offset },
     /// Removes the files of segments that were let go of.
@@ -41,8 +43,8 @@ pub enum Op {
 #[derive(Clone, Debug)]
 pub enum Completion {
     /// Everything below `end` is in the page cache: feed `LogState::appended`. Everything below `flushed` is on the
-    /// device as well: feed `LogState::synced`.
-    Appended { generation: u64, end: Offset, flushed: Offset },
+    /// device as well: feed `LogState::synced`. A segment has begun at `rolled`: a snapshot of the producers is due.
+    Appended { generation: u64, end: Offset, flushed: Offset, rolled: Option<Offset> },
     /// Everything below `end` is on the device: feed `LogState::synced`.
     Synced { generation: u64, end: Offset },
     /// The log is complete and durable below `end`: it may be marked as cleanly shut down, or removed.

@@ -25,6 +25,7 @@ pub const ACTIONS: &[&str] = &[
     "heal",
     "slow-link",
     "lossy-link",
+    "corrupt-frames",
     "clog",
     "reset-connections",
     "delay-request",
@@ -71,6 +72,7 @@ pub(super) static FAULT: Shape = Shape {
         may("heal", Kind::Choice(&["all"]), "Every link works as at first: ends cuts, slowness, loss and clogs."),
         may("slow-link", Kind::Object(&SLOW_LINK), "A link takes longer or carries less."),
         may("lossy-link", Kind::Object(&LOSSY_LINK), "A link loses segments, which TCP sends again later."),
+        may("corrupt-frames", Kind::Object(&CORRUPT_FRAMES), "Frames arrive with a flipped bit, past TCP's checksum."),
         may("clog", Kind::Object(&LINK), "A link holds everything back without losing it."),
         may("reset-connections", Kind::Object(&PAIR), "The connections between two nodes are reset."),
         may("delay-request", Kind::Object(&DELAY_REQUEST), "Requests arrive late, perhaps after their own retry."),
@@ -198,6 +200,17 @@ static LOSSY_LINK: Shape = shape(
         must("to", WHO, "The other side."),
         or("one-way", Kind::Bool, "false", "Only the way from `from` to `to`."),
         must("percent", Kind::Number(0.0, 100.0), "How many of a hundred segments are lost."),
+    ],
+);
+
+static CORRUPT_FRAMES: Shape = shape(
+    "corrupt frames",
+    "A link on which frames are damaged where their receiver can see it.",
+    &[
+        must("from", WHO, "One side."),
+        must("to", WHO, "The other side."),
+        or("one-way", Kind::Bool, "false", "Only what goes from `from` to `to`."),
+        must("percent", Kind::Number(0.0, 100.0), "How many of a hundred frames are damaged."),
     ],
 );
 

@@ -79,6 +79,8 @@ pub enum Action {
     SlowLink(SlowLink),
     /// A link loses segments, which TCP sends again later.
     LossyLink(LossyLink),
+    /// Frames arrive damaged: a bit has flipped in what the receiver can check.
+    CorruptFrames(CorruptFrames),
     /// A link holds everything back without losing it.
     Clog(Link),
     /// Connections are reset under both ends.
@@ -142,6 +144,7 @@ impl Action {
             Self::Heal(_) => "heal",
             Self::SlowLink(_) => "slow-link",
             Self::LossyLink(_) => "lossy-link",
+            Self::CorruptFrames(_) => "corrupt-frames",
             Self::Clog(_) => "clog",
             Self::ResetConnections(_) => "reset-connections",
             Self::DelayRequest(_) => "delay-request",
@@ -214,6 +217,7 @@ impl Action {
             Self::Cut(Link { from, to, .. })
             | Self::SlowLink(SlowLink { from, to, .. })
             | Self::LossyLink(LossyLink { from, to, .. })
+            | Self::CorruptFrames(CorruptFrames { from, to, .. })
             | Self::Clog(Link { from, to, .. })
             | Self::ResetConnections(Pair { from, to })
             | Self::DelayRequest(DelayRequest { from, to, .. }) => vec![("from", from), ("to", to)],
@@ -322,6 +326,21 @@ pub struct LossyLink {
     #[serde(default)]
     pub one_way: bool,
     /// How many of a hundred segments are lost.
+    pub percent: f64,
+}
+
+/// A link on which frames are damaged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CorruptFrames {
+    /// One side.
+    pub from: Target,
+    /// The other side.
+    pub to: Target,
+    /// True if only what goes from `from` to `to` is damaged.
+    #[serde(default)]
+    pub one_way: bool,
+    /// How many of a hundred frames are damaged.
     pub percent: f64,
 }
 

@@ -29,8 +29,8 @@ pub use expect_groups::{
     ExpectedCommit, ExpectedGroup, ExpectedLag, ExpectedOwners, ExpectedThroughput, PartitionOffsets,
 };
 pub use faults::{
-    Action, BitRot, Bridge, ClockDrift, ClockStep, DelayRequest, DiskError, DiskFull, DiskOp, DiskSlow, Fault, Groups,
-    Heal, Link, LossyLink, Misdirect, Pair, Poison, PoisonKind, SlowLink,
+    Action, BitRot, Bridge, ClockDrift, ClockStep, CorruptFrames, DelayRequest, DiskError, DiskFull, DiskOp, DiskSlow,
+    Fault, Groups, Heal, Link, LossyLink, Misdirect, Pair, Poison, PoisonKind, SlowLink,
 };
 pub use groups::{Delivery, Effect, Group, OnPoison, Style};
 pub use operations::{AddPartitions, Comer, ElectPreferred, MoveLeader, PartitionOnly, Reassign, SetConfig};

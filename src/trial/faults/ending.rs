@@ -13,6 +13,7 @@ pub(super) enum Undo {
     Uncut(HostId, HostId),
     Quicken(HostId, HostId),
     Unlose(HostId, HostId),
+    Uncorrupt(HostId, HostId),
     Unclog(HostId, HostId),
     Unstall(HostId),
     Unslow(HostId),
@@ -25,7 +26,7 @@ pub(super) enum Undo {
 impl Undo {
     /// True if healing the network has ended it already.
     fn is_of_the_network(&self) -> bool {
-        matches!(self, Self::Uncut(..) | Self::Quicken(..) | Self::Unlose(..) | Self::Unclog(..))
+        matches!(self, Self::Uncut(..) | Self::Quicken(..) | Self::Unlose(..) | Self::Uncorrupt(..) | Self::Unclog(..))
     }
 }
 
@@ -63,6 +64,7 @@ impl Engine<'_> {
                 Undo::Uncut(from, to) => world.uncut(from, to),
                 Undo::Quicken(from, to) => world.slow_link(from, to, None),
                 Undo::Unlose(from, to) => world.lossy_link(from, to, 0),
+                Undo::Uncorrupt(from, to) => world.corrupt_frames(from, to, 0),
                 Undo::Unclog(from, to) => world.clog(from, to, false),
                 Undo::Unstall(host) => world.stall_disk(host, false),
                 Undo::Unslow(host) => world.slow_disk(host, None),

@@ -47,6 +47,12 @@ impl Engine<'_> {
                 let ways = self.ways(&lossy.from, &lossy.to, lossy.one_way, &what);
                 each(&ways, Undo::Unlose, |from, to| world.lossy_link(from, to, ppm))
             }
+            Action::CorruptFrames(corrupt) => {
+                let what = format!("damages {} % of its frames", corrupt.percent);
+                let ppm = (corrupt.percent * 10_000.0) as u32;
+                let ways = self.ways(&corrupt.from, &corrupt.to, corrupt.one_way, &what);
+                each(&ways, Undo::Uncorrupt, |from, to| world.corrupt_frames(from, to, ppm))
+            }
             Action::Clog(clog) => {
                 let ways = self.ways(&clog.from, &clog.to, clog.one_way, "is clogged");
                 each(&ways, Undo::Unclog, |from, to| world.clog(from, to, true))

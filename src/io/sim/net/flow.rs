@@ -147,15 +147,20 @@ impl State {
         let (to, flow) = (conn.ends[peer].host, &mut conn.flows[us]);
         let chunk = flow.take();
         conn.ends[peer].reader.wake();
+        let from = conn.ends[us].host;
         match chunk {
-            Chunk::Data(bytes) => {
+            Chunk::Data(mut bytes) => {
+                if self.net.links[from as usize][to as usize].troubled {
+                    bytes = self.damaged((from, to), side == 0, bytes);
+                }
+                let flow = &mut self.net.conn(id).expect("just seen").flows[us];
                 let hash = content_hash(&bytes);
                 flow.arrived.push_back(bytes);
                 self.messages += 1;
                 self.happened(entry.time, entry.seq, EventKind::Deliver, to, hash);
             }
             Chunk::End => {
-                flow.end_arrived = true;
+                self.net.conn(id).expect("just seen").flows[us].end_arrived = true;
                 self.happened(entry.time, entry.seq, EventKind::End, to, u64::from(id.slot));
                 self.end_delivered(id, side);
             }

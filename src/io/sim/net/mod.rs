@@ -7,11 +7,13 @@
 //! | `flow` | bytes under way: delivery, loss, retransmission, windows |
 //! | `setup` | opening and closing: handshake, refusal, end of stream, resets, deaths |
 //! | `links` | latency and cuts by ordered pair of hosts |
+//! | `damage` | what a flipped bit does to a frame |
 //! | `trouble` | slow, lossy and clogged links, requests held back, forced resets |
 //!
 //! Absent on purpose: packets. A send travels as one chunk, so a frame that was sent whole arrives whole.
 
 mod conn;
+mod damage;
 mod flow;
 mod handles;
 mod links;

@@ -7,7 +7,9 @@ use super::super::heap::{Entry, Event};
 use super::super::record::EventKind;
 use super::super::state::State;
 use super::conn::{Chunk, ConnId, Phase};
+use super::damage::damage;
 use super::{Link, NetEvent};
+use bytes::Bytes;
 use std::time::Duration;
 
 /// What Ethernet leaves for TCP's payload, in bytes.
@@ -41,6 +43,8 @@ pub(super) struct Trouble {
     slow: Option<SlowLink>,
     /// Of a million segments, how many are lost.
     loss_ppm: u32,
+    /// Of a million chunks, how many are damaged.
+    corrupt_ppm: u32,
     delays: Vec<Delay>,
     /// A link of limited bandwidth carries one chunk after the other.
     busy_until: u64,
@@ -50,7 +54,7 @@ pub(super) struct Trouble {
 
 impl Trouble {
     fn is_over(&self) -> bool {
-        self.slow.is_none() && self.loss_ppm == 0 && self.delays.is_empty()
+        self.slow.is_none() && self.loss_ppm == 0 && self.corrupt_ppm == 0 && self.delays.is_empty()
     }
 }
 
@@ -140,6 +144,19 @@ impl State {
     }
     pub fn lossy_link(&mut self, from: u32, to: u32, loss_ppm: u32) {
         self.trouble(from, to, 2, |trouble| trouble.loss_ppm = loss_ppm);
+    }
+    pub fn corrupt_frames(&mut self, from: u32, to: u32, corrupt_ppm: u32) {
+        self.trouble(from, to, 6, |trouble| trouble.corrupt_ppm = corrupt_ppm);
+    }
+    /// What arrives of a chunk at the end of a link with faults; `request` if it came from whoever has connected.
+    #[cold]
+    pub(super) fn damaged(&mut self, (from, to): (u32, u32), request: bool, chunk: Bytes) -> Bytes {
+        let ppm = self.net.troubles.get(&(from, to)).map_or(0, |trouble| trouble.corrupt_ppm);
+        if ppm == 0 || !self.net.random.chance(u64::from(ppm), MILLION) {
+            return chunk;
+        }
+        self.happens(EventKind::Trouble, to, 1 << 42 | chunk.len() as u64);
+        damage(&chunk, request, &mut self.net.random)
     }
     pub fn delay_requests(&mut self, from: u32, to: u32, api_key: i16, by: Duration, count: u32) {
         let delay = Delay { api_key, by_ns: by.as_nanos() as u64, left: count.max(1) };

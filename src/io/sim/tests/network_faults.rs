@@ -219,3 +219,48 @@ fn a_frozen_machine_that_loses_its_power_is_heard_again_after_its_start() {
         ask(&mut dial("1").await, "hello").await.expect("it answers");
     });
 }
+
+/// A frame of a request with a record batch in it, as a producer sends it.
+fn produce_request() -> Vec<u8> {
+    let mut batch = vec![0; 61];
+    batch[16] = 2;
+    batch.extend_from_slice(b"records");
+    let length = batch.len() as u32 - 12;
+    batch[8..12].copy_from_slice(&length.to_be_bytes());
+    let crc = crc32c::crc32c(&batch[21..]);
+    batch[17..21].copy_from_slice(&crc.to_be_bytes());
+    let mut frame = vec![0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1, b'h', b'i'];
+    frame.extend_from_slice(&batch);
+    let length = frame.len() as u32 - 4;
+    frame[..4].copy_from_slice(&length.to_be_bytes());
+    frame
+}
+
+#[test]
+fn a_damaged_frame_differs_in_one_bit_that_its_receiver_can_check() {
+    trial(4, |world| async move {
+        let host = start(&world, "1", echo).await;
+        let (mut reader, mut writer) = dial("1").await.split();
+        world.corrupt_frames(trial_host(&world), host, 500_000);
+        let sent = produce_request();
+        let (mut whole, mut header, mut records) = (0, 0, 0);
+        for _ in 0..400 {
+            writer.send(Bytes::from(sent.clone())).await.expect("sent");
+            let got = reader.recv().await.expect("received").expect("an echo");
+            let flipped: Vec<_> = (0..sent.len()).filter(|i| sent[*i] != got[*i]).collect();
+            match flipped[..] {
+                [] => whole += 1,
+                [0 | 1 | 4 | 6] => header += 1,
+                // Behind 14 bytes of header the batch begins, and its checksum covers it from 21 on.
+                [at] if at >= 14 + 21 => records += 1,
+                _ => panic!("flipped at {flipped:?}"),
+            }
+        }
+        assert!(whole > 150 && header > 20 && records > 100, "{whole} {header} {records}");
+        world.corrupt_frames(trial_host(&world), host, 0);
+        for _ in 0..100 {
+            writer.send(Bytes::from(sent.clone())).await.expect("sent");
+            assert_eq!(reader.recv().await.expect("received").expect("an echo"), sent);
+        }
+    });
+}
