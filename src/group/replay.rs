@@ -9,6 +9,7 @@ use super::coordinator::Coordinator;
 use super::member::Member;
 use crate::base::{Now, TopicPartition};
 use crate::wire::records::RecordError;
+use crate::wire::records::consumer_groups::KEY_TYPES;
 use crate::wire::records::groups::{GroupKey, GroupMetadataValue, MemberMetadata, OffsetCommitValue};
 
 impl Coordinator {
@@ -39,6 +40,7 @@ impl Coordinator {
                     self.group_or_new(now, &group).offsets = offsets;
                 }
             }
+            (GroupKey::Unknown(kind), value) if KEY_TYPES.contains(&kind) => self.replay_consumer(now, key, value)?,
             (GroupKey::Unknown(_), _) => {}
         }
         Ok(())
@@ -47,7 +49,11 @@ impl Coordinator {
     pub fn loaded(&mut self, now: Now) {
         let gone: Vec<_> = self.groups().filter(|g| g.is_forgotten()).map(|g| g.id.clone()).collect();
         gone.iter().for_each(|id| self.remove_group(id));
+        let cfg = self.config().clone();
         for group in self.groups_mut() {
+            if let Some(consumer) = &mut group.consumer {
+                consumer.loaded(&cfg, now);
+            }
             let ids: Vec<_> = group.members.keys().cloned().collect();
             ids.iter().for_each(|id| group.heard_of(now, id));
             group.check();
@@ -71,7 +77,7 @@ impl Group {
     }
     /// All that the log said of it has been taken back.
     fn is_forgotten(&self) -> bool {
-        self.is(State::Empty) && self.offsets.is_empty() && self.protocol_type.is_none() && self.generation == 0
+        self.consumer.is_none() && self.is(State::Empty) && self.offsets.is_empty() && self.protocol_type.is_none() && self.generation == 0
     }
 }
 
