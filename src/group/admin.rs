@@ -77,7 +77,9 @@ impl Group {
     pub fn delete(&mut self, turn: &mut Turn, ticket: Ticket) {
         let error = match self.state {
             State::Dead => ResponseError::GroupIdNotFound,
-            State::Empty if self.consumer.as_ref().is_some_and(|c| !c.members.is_empty()) => ResponseError::NonEmptyGroup,
+            State::Empty if self.consumer.as_ref().is_some_and(|c| !c.members.is_empty()) => {
+                ResponseError::NonEmptyGroup
+            }
             State::Empty => {
                 let pending: Vec<_> = turn.appends.pending_offsets(&self.id).cloned().collect();
                 let all: std::collections::BTreeSet<_> = self.offsets.keys().cloned().chain(pending).collect();

@@ -77,7 +77,11 @@ impl Group {
     }
     /// All that the log said of it has been taken back.
     fn is_forgotten(&self) -> bool {
-        self.consumer.is_none() && self.is(State::Empty) && self.offsets.is_empty() && self.protocol_type.is_none() && self.generation == 0
+        self.consumer.is_none()
+            && self.is(State::Empty)
+            && self.offsets.is_empty()
+            && self.protocol_type.is_none()
+            && self.generation == 0
     }
 }
 

@@ -31,11 +31,12 @@ impl Coordinator {
         out: &mut Vec<Output>,
     ) {
         let known = self.group(&request.group_id).is_some();
-        let result = heartbeat::check(self.config(), request, caller.version).and_then(|()| match request.member_epoch {
-            JOIN => Ok(()),
-            _ if known => Ok(()),
-            _ => Err((ResponseError::GroupIdNotFound, "Consumer group not found.")),
-        });
+        let result =
+            heartbeat::check(self.config(), request, caller.version).and_then(|()| match request.member_epoch {
+                JOIN => Ok(()),
+                _ if known => Ok(()),
+                _ => Err((ResponseError::GroupIdNotFound, "Consumer group not found.")),
+            });
         if let Err(refusal) = result {
             out.push(Output::Reply(ticket, Reply::ConsumerHeartbeat(refused(refusal))));
             return;
@@ -162,7 +163,8 @@ impl Group {
     fn undo(&mut self, before: Before) {
         let Before { consumer, protocol_type, protocol, leader, generation } = before;
         self.consumer = consumer;
-        (self.protocol_type, self.protocol, self.leader, self.generation) = (protocol_type, protocol, leader, generation);
+        (self.protocol_type, self.protocol, self.leader, self.generation) =
+            (protocol_type, protocol, leader, generation);
     }
     /// What was to be written since will never be in the log.
     pub(in crate::group) fn undo_change(&mut self, now: Now, before: Before) {

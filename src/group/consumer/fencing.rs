@@ -39,9 +39,8 @@ impl ConsumerGroup {
             }
             _ => self.fence(group, turn, &[id.clone()]),
         };
-        let answer = ConsumerGroupHeartbeatResponse::default()
-            .with_member_id(Some(wire(&id)))
-            .with_member_epoch(r.member_epoch);
+        let answer =
+            ConsumerGroupHeartbeatResponse::default().with_member_id(Some(wire(&id))).with_member_epoch(r.member_epoch);
         Ok((records, answer))
     }
     /// Members are none any more: their partitions are free, and the group epoch rises once.

@@ -4,7 +4,12 @@ use super::{ConsumerGroup, ConsumerMember, MemberState, Partitions};
 
 impl ConsumerGroup {
     /// The member after its next step. `owned` is what it says that it owns, if it says so.
-    pub fn reconciled(&self, member: &ConsumerMember, target: &Partitions, owned: Option<&Partitions>) -> ConsumerMember {
+    pub fn reconciled(
+        &self,
+        member: &ConsumerMember,
+        target: &Partitions,
+        owned: Option<&Partitions>,
+    ) -> ConsumerMember {
         match member.state {
             MemberState::Stable if member.epoch == self.assignment_epoch => member.clone(),
             MemberState::Stable => self.step(member, member.epoch, target, owned),

@@ -9,8 +9,8 @@ use crate::group::coordinator::Coordinator;
 use crate::group::types::LogRecord;
 use crate::wire::records::RecordError;
 use crate::wire::records::consumer_groups::{
-    ConsumerGroupRecord as Record, CurrentAssignmentValue, GroupEpochValue, MemberMetadataValue, PartitionMetadataValue,
-    TargetEpochValue, TargetMemberValue, TopicMetadata, TopicPartitions,
+    ConsumerGroupRecord as Record, CurrentAssignmentValue, GroupEpochValue, MemberMetadataValue,
+    PartitionMetadataValue, TargetEpochValue, TargetMemberValue, TopicMetadata, TopicPartitions,
 };
 
 fn by_topic(partitions: &Partitions) -> Vec<TopicPartitions> {

@@ -32,7 +32,10 @@ impl ConsumerGroup {
     /// What most members ask for, otherwise the first that is configured (`computePreferredServerAssignor`).
     pub fn assignor(&self, cfg: &GroupConfig) -> Assignor {
         let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
-        self.members.values().filter_map(|m| m.assignor.as_deref()).for_each(|name| *votes.entry(name).or_default() += 1);
+        self.members
+            .values()
+            .filter_map(|m| m.assignor.as_deref())
+            .for_each(|name| *votes.entry(name).or_default() += 1);
         let most = votes.values().max().copied();
         let wanted = votes.into_iter().find(|(_, n)| Some(*n) == most).and_then(|(name, _)| cfg.assignors.find(name));
         wanted.unwrap_or(cfg.assignors.preferred())

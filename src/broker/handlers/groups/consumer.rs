@@ -41,7 +41,8 @@ impl Node {
         r: ConsumerGroupDescribeRequest,
     ) -> ConsumerGroupDescribeResponse {
         let describe = |id: &GroupId| {
-            let described = super::named(id).and_then(|()| self.groups.ask(id, |core, _, _| core.describe_consumer(id)));
+            let described =
+                super::named(id).and_then(|()| self.groups.ask(id, |core, _, _| core.describe_consumer(id)));
             described.unwrap_or_else(|error| {
                 DescribedGroup::default().with_group_id(id.clone()).with_error_code(error.code())
             })

@@ -13,13 +13,18 @@ fn topic(n: u128, partitions: i32) -> TopicInfo {
 
 fn members() -> impl Strategy<Value = BTreeMap<Arc<str>, Subscriber>> {
     let sizes = prop::collection::vec(0..6i32, 3);
-    let one = (prop::collection::btree_set(0..3usize, 0..4), prop::option::of("[xyz]"), prop::collection::vec((0..4u128, 0..7i32), 0..8));
+    let one = (
+        prop::collection::btree_set(0..3usize, 0..4),
+        prop::option::of("[xyz]"),
+        prop::collection::vec((0..4u128, 0..7i32), 0..8),
+    );
     (sizes, prop::collection::btree_map("[a-h]", one, 1..7)).prop_map(|(sizes, members)| {
-        let member = |(id, (topics, instance, before)): (String, (BTreeSet<usize>, Option<String>, Vec<(u128, i32)>))| {
-            let topics = topics.into_iter().map(|t| topic(t as u128, sizes[t])).collect();
-            let before = before.into_iter().map(|(t, p)| (TopicId::from_u128(t), p)).collect();
-            (Arc::from(id), Subscriber { instance: instance.map(Arc::from), topics, before })
-        };
+        let member =
+            |(id, (topics, instance, before)): (String, (BTreeSet<usize>, Option<String>, Vec<(u128, i32)>))| {
+                let topics = topics.into_iter().map(|t| topic(t as u128, sizes[t])).collect();
+                let before = before.into_iter().map(|(t, p)| (TopicId::from_u128(t), p)).collect();
+                (Arc::from(id), Subscriber { instance: instance.map(Arc::from), topics, before })
+            };
         members.into_iter().map(member).collect()
     })
 }

@@ -1,6 +1,6 @@
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::{JoinGroupRequest, OffsetCommitRequest};
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::{JoinGroupRequest, OffsetCommitRequest};
 
 use super::world::*;
 use crate::group::consumer::{ConsumerState, MemberState};
@@ -27,7 +27,7 @@ fn members_are_brought_to_the_same_epoch_and_share_everything() {
 fn what_moves_is_given_back_before_it_is_given_away() {
     let mut world = settled(2);
     world.clients[0].slow_ms = 3_000;
-    world.start_third();
+    world.add();
     world.run_ms(2_000);
     let group = world.group().unwrap();
     let slow = &group.members[&named(&world.clients[0].id)];
@@ -42,7 +42,7 @@ fn what_moves_is_given_back_before_it_is_given_away() {
 fn who_does_not_give_back_in_time_is_fenced() {
     let mut world = settled(2);
     world.clients[0].slow_ms = 60_000;
-    world.start_third();
+    world.add();
     world.run_ms(REVOKE_MS as u64 + 3_000);
     assert_eq!(world.clients[0].last_error, Some(ResponseError::UnknownMemberId));
     world.clients[0].slow_ms = 0;
@@ -146,7 +146,8 @@ fn a_member_commits_in_its_own_epoch_alone() {
 fn the_two_protocols_do_not_meet_in_one_group() {
     let mut world = settled(1);
     let join = |world: &mut World| {
-        let protocol = kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol::default().with_name(wire("range"));
+        let protocol =
+            kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol::default().with_name(wire("range"));
         let request = JoinGroupRequest::default()
             .with_group_id(wire(GROUP).into())
             .with_session_timeout_ms(10_000)
@@ -155,7 +156,8 @@ fn the_two_protocols_do_not_meet_in_one_group() {
             .with_protocols(vec![protocol]);
         let (now, caller, mut out) = (world.now(), Caller { version: 3, ..Caller::default() }, Vec::new());
         world.coordinator.join(now, Ticket(u64::MAX), &caller, &request, &mut out);
-        let told = out.iter().find_map(|o| if let Output::Reply(_, Reply::Join(r)) = o { Some(r.error_code) } else { None });
+        let told =
+            out.iter().find_map(|o| if let Output::Reply(_, Reply::Join(r)) = o { Some(r.error_code) } else { None });
         world.take(out);
         told
     };
@@ -164,6 +166,7 @@ fn the_two_protocols_do_not_meet_in_one_group() {
     world.run_ms(1_000);
     assert_eq!(join(&mut world), None, "an empty group makes room");
     assert_eq!(world.state(), None);
+    world.epoch = 0;
     world.start(0);
     world.run_ms(1_000);
     assert_eq!(world.clients[0].last_error, Some(ResponseError::GroupIdNotFound), "and now members are in its place");
@@ -174,7 +177,7 @@ fn described_is_what_is_committed() {
     let mut world = settled(1);
     let epoch = world.state().unwrap().1;
     world.stuck = true;
-    world.start_more();
+    world.add();
     world.run_ms(500);
     assert_eq!(world.state().unwrap().1, epoch + 1);
     let described = world.coordinator.describe_consumer(GROUP);
@@ -191,15 +194,4 @@ fn described_is_what_is_committed() {
     assert_eq!(classic.error_code, ResponseError::GroupIdNotFound.code());
     let absent = world.coordinator.describe_consumer("nobody");
     assert_eq!(absent.error_code, ResponseError::GroupIdNotFound.code());
-}
-
-impl World {
-    fn start_third(&mut self) {
-        self.clients.push(Client { topics: vec!["orders"], ..Client::default() });
-        self.start(2);
-    }
-    fn start_more(&mut self) {
-        self.clients.push(Client { topics: vec!["orders"], ..Client::default() });
-        self.start(1);
-    }
 }

@@ -67,7 +67,7 @@ pub struct World {
     lives: u64,
     dice: Stream,
     /// The greatest group epoch that was ever committed, and the greatest epoch that each member id was told.
-    epoch: i32,
+    pub epoch: i32,
     told: BTreeMap<String, i32>,
 }
 
@@ -124,6 +124,11 @@ impl World {
             let id = format!("member-{}", self.lives);
             self.clients[who] = Client { alive: true, id, instance, topics, slow_ms, full: true, ..Client::default() };
         }
+    }
+    /// One more client comes.
+    pub fn add(&mut self) {
+        self.clients.push(Client { topics: vec!["orders"], ..Client::default() });
+        self.start(self.clients.len() - 1);
     }
     /// It leaves in good order: for good, or for a while if it is a static member.
     pub fn leave(&mut self, who: usize) {
