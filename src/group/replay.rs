@@ -63,6 +63,7 @@ impl Coordinator {
 
 impl Group {
     fn restore(&mut self, value: GroupMetadataValue) {
+        self.consumer = None;
         self.protocol_type = Some(value.protocol_type).filter(|t| !t.is_empty());
         self.generation = value.generation;
         self.protocol = value.protocol;

@@ -73,12 +73,27 @@ impl ConsumerGroup {
     }
     /// The coordinator has just loaded: every member has a whole session to be heard of.
     pub fn loaded(&mut self, cfg: &GroupConfig, now: Now) {
+        self.mend();
         for member in self.members.values_mut() {
             member.session_ns = now.after_ms(cfg.consumer_session_timeout_ms);
             let timeout_ms = u64::try_from(member.rebalance_timeout_ms).unwrap_or(0);
             let revokes = member.state == MemberState::UnrevokedPartitions;
             member.revoke_by = revokes.then(|| (member.epoch, now.after_ms(timeout_ms)));
         }
+    }
+    /// Records that could not be read were passed over: what is left must agree all the same. Of two holders of a partition the first
+    /// keeps it; the other is told so.
+    fn mend(&mut self) {
+        let mut held = Partitions::new();
+        let mut epoch = self.epoch.max(self.assignment_epoch);
+        for member in self.members.values_mut() {
+            member.assigned.retain(|tp| held.insert(*tp));
+            member.revoking.retain(|tp| held.insert(*tp));
+            epoch = epoch.max(member.epoch);
+        }
+        self.epoch = epoch;
+        let members = &self.members;
+        self.statics.retain(|instance, id| members.get(&**id).is_some_and(|m| m.instance.as_ref() == Some(instance)));
     }
     /// What was to be written could not be: what is overdue is tried again, a little later.
     pub fn postpone(&mut self, until_ns: u64) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{ConsumerGroup, ConsumerMember, LEAVE, MemberState, Partitions, TopicInfo, Topics};
 use crate::base::Now;
+use crate::group::classic::State;
 use crate::group::coordinator::Coordinator;
 use crate::group::types::LogRecord;
 use crate::wire::records::RecordError;
@@ -163,7 +164,11 @@ impl Coordinator {
     ) -> Result<(), RecordError> {
         let record = Record::decode(key, value)?;
         if value.is_some() {
-            self.group_or_new(now, record.group()).consumer.get_or_insert_default().apply(&record);
+            let group = self.group_or_new(now, record.group());
+            // A classic group makes room by a tombstone first; should that be missing, its members stay.
+            if group.is(State::Empty) {
+                group.consumer.get_or_insert_default().apply(&record);
+            }
         } else if let Some(group) = self.group_mut(record.group()) {
             match (&record, &mut group.consumer) {
                 (Record::Group(..), consumer) => *consumer = None,

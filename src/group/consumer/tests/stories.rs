@@ -3,9 +3,10 @@ use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartiti
 use kafka_protocol::messages::{JoinGroupRequest, OffsetCommitRequest};
 
 use super::world::*;
+use crate::base::random::Stream;
 use crate::group::consumer::{ConsumerState, MemberState};
 use crate::group::types::wire;
-use crate::group::{Caller, Output, Reply, Ticket};
+use crate::group::{Caller, Coordinator, Output, Reply, Ticket};
 
 fn settled(clients: usize) -> World {
     let mut world = World::new(clients, 0, 1);
@@ -170,6 +171,20 @@ fn the_two_protocols_do_not_meet_in_one_group() {
     world.start(0);
     world.run_ms(1_000);
     assert_eq!(world.clients[0].last_error, Some(ResponseError::GroupIdNotFound), "and now members are in its place");
+}
+
+#[test]
+fn a_log_with_holes_is_no_reason_to_panic() {
+    let world = settled(3);
+    let records: Vec<_> = world.log().collect();
+    for missing in 0..records.len() {
+        let mut fresh = Coordinator::new(world.cfg.clone(), Stream::new(1, "members"), world.now());
+        for record in records.iter().enumerate().filter(|(i, _)| *i != missing).map(|(_, record)| record) {
+            fresh.replay(world.now(), &record.key, record.value.as_deref()).unwrap();
+        }
+        fresh.loaded(world.now());
+        assert!(fresh.consumer_state(GROUP).is_some(), "{missing}");
+    }
 }
 
 #[test]

@@ -152,6 +152,10 @@ impl World {
         self.coordinator.set_topics(self.topics.clone());
     }
 
+    /// All that is in the log.
+    pub fn log(&self) -> impl Iterator<Item = &LogRecord> {
+        self.log.iter().flat_map(|(_, records)| records)
+    }
     /// Lets time pass in steps of 100 ms.
     pub fn run_ms(&mut self, ms: u64) {
         for _ in 0..ms / 100 {
