@@ -31,12 +31,11 @@ impl Coordinator {
         out: &mut Vec<Output>,
     ) {
         let known = self.group(&request.group_id).is_some();
-        let result =
-            heartbeat::check(self.config(), request, caller.version).and_then(|()| match request.member_epoch {
-                JOIN => Ok(()),
-                _ if known => Ok(()),
-                _ => Err((ResponseError::GroupIdNotFound, "Consumer group not found.")),
-            });
+        let absent = !known && request.member_epoch != JOIN;
+        let result = match heartbeat::check(self.config(), request, caller.version) {
+            Ok(()) if absent => Err((ResponseError::GroupIdNotFound, "Consumer group not found.")),
+            result => result,
+        };
         if let Err(refusal) = result {
             out.push(Output::Reply(ticket, Reply::ConsumerHeartbeat(refused(refusal))));
             return;
@@ -139,7 +138,7 @@ impl Group {
     }
     /// Does what time asks for.
     pub(in crate::group) fn tick_consumer(&mut self, turn: &mut Turn<'_>) {
-        if self.is(State::Dead) || !self.consumer.as_ref().is_some_and(|c| c.next_deadline() <= turn.now.mono_ns) {
+        if self.is(State::Dead) || self.consumer.as_ref().is_none_or(|c| c.next_deadline() > turn.now.mono_ns) {
             return;
         }
         let before = self.before();

@@ -186,12 +186,12 @@ fn uniform_mixed(members: &Subscribers) -> Shares {
     shares
 }
 
+/// From whom, what, and to whom.
+type Move = (Arc<str>, (TopicId, i32), Arc<str>);
+
 /// A partition whose owner has at least two more than another of its subscribers. To move it makes the sum of the squares of all
 /// shares smaller, so that moving ends.
-fn unbalanced(
-    shares: &Shares,
-    least: impl Fn(&Shares, TopicId) -> Option<Arc<str>>,
-) -> Option<(Arc<str>, (TopicId, i32), Arc<str>)> {
+fn unbalanced(shares: &Shares, least: impl Fn(&Shares, TopicId) -> Option<Arc<str>>) -> Option<Move> {
     let mut owners: Vec<_> = shares.iter().collect();
     owners.sort_by_key(|(id, share)| (Reverse(share.len()), (*id).clone()));
     owners.into_iter().find_map(|(from, share)| {

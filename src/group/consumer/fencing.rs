@@ -37,7 +37,7 @@ impl ConsumerGroup {
                 self.apply(&record);
                 vec![record]
             }
-            _ => self.fence(group, turn, &[id.clone()]),
+            _ => self.fence(group, turn, std::slice::from_ref(&id)),
         };
         let answer =
             ConsumerGroupHeartbeatResponse::default().with_member_id(Some(wire(&id))).with_member_epoch(r.member_epoch);
