@@ -4,6 +4,8 @@
 
 use thiserror::Error;
 
+use crate::group::Assignors;
+
 /// Why a configuration entry was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
@@ -54,6 +56,16 @@ impl Value for bool {
         self.to_string()
     }
     const KIND: &'static str = "true or false";
+}
+
+impl Value for Assignors {
+    fn parse(text: &str) -> Option<Self> {
+        Self::read(text)
+    }
+    fn show(self) -> String {
+        self.text()
+    }
+    const KIND: &'static str = "uniform or range, or both in the order of preference";
 }
 
 macro_rules! config {
@@ -221,6 +233,14 @@ config! {
     group_max_session_timeout_ms: i64 = 1_800_000, "group.max.session.timeout.ms", 0 ..= MAX;
     /// Members of a group.
     group_max_size: i64 = MAX, "group.max.size", 1 ..= MAX;
+    /// After this silence a member of the consumer protocol is fenced, in ms.
+    group_consumer_session_timeout_ms: i64 = 45_000, "group.consumer.session.timeout.ms", 1 ..= MAX;
+    /// How often members of the consumer protocol are told to show that they live, in ms.
+    group_consumer_heartbeat_interval_ms: i64 = 5_000, "group.consumer.heartbeat.interval.ms", 1 ..= MAX;
+    /// Members of a group of the consumer protocol.
+    group_consumer_max_size: i64 = MAX, "group.consumer.max.size", 1 ..= MAX;
+    /// The coordinator's own assignors; the first is for members that ask for none.
+    group_consumer_assignors: Assignors = Assignors::default(), "group.consumer.assignors";
 }
 
 #[cfg(test)]

@@ -53,6 +53,10 @@ pub(super) fn groups(options: &NodeOptions) -> GroupConfig {
         offsets_retention_ms: c.offsets_retention_minutes * 60_000,
         offsets_retention_check_interval_ms: c.offsets_retention_check_interval_ms as u64,
         commit_timeout_ms: c.offsets_commit_timeout_ms as u64,
+        consumer_session_timeout_ms: c.group_consumer_session_timeout_ms as u64,
+        consumer_heartbeat_interval_ms: c.group_consumer_heartbeat_interval_ms as i32,
+        consumer_max_size: c.group_consumer_max_size as usize,
+        assignors: c.group_consumer_assignors,
     }
 }
 

@@ -134,6 +134,40 @@ fn own_accepts_a_partition_that_was_given_back_lost_or_left_by_the_dead() {
     s.tell(3, began).step(2, Step::Assigned, 1, &[0]).accepts();
 }
 
+/// The same two, under the consumer protocol.
+fn two_next() -> Story {
+    let mut s = Story::new();
+    s.begin(1).tell(1, MemberOp::ConsumerProtocol).begin(2).tell(2, MemberOp::ConsumerProtocol);
+    s.step(1, Step::Assigned, 1, &[0]).step(2, Step::Assigned, 2, &[1]);
+    s
+}
+
+#[test]
+fn own_names_a_partition_that_was_given_away_before_it_was_given_back() {
+    let mut s = two_next();
+    s.step(2, Step::Assigned, 3, &[0]).step(1, Step::Revoked, 1, &[0]).step(1, Step::Assigned, 1, &[]).accepts();
+    s.step(1, Step::Assigned, 3, &[]);
+    assert_eq!(s.violates("OWN"), "group g: m#2 owned t-0 in epoch 3 before m#1 had given it back");
+}
+
+#[test]
+fn own_accepts_what_is_given_back_first_and_what_an_expelled_member_gives_back_late() {
+    let mut s = two_next();
+    s.step(1, Step::Revoked, 1, &[0]).step(1, Step::Assigned, 1, &[]);
+    s.step(2, Step::Assigned, 3, &[0]).step(1, Step::Assigned, 3, &[]).accepts();
+    let mut s = two_next();
+    s.step(2, Step::Assigned, 3, &[0]).step(1, Step::Revoked, 1, &[0]);
+    s.step(1, Step::Lost, 1, &[]).step(1, Step::Assigned, 4, &[]).accepts();
+}
+
+#[test]
+fn offs_judges_members_of_the_consumer_protocol_by_their_own_epoch() {
+    let mut s = two_next();
+    s.commit(1, 1, 5).is_told(1, 5).accepts();
+    s.step(1, Step::Assigned, 2, &[]).commit(1, 1, 7);
+    assert!(s.violates("OFFS").contains("in generation 1 after generation 2 had begun"));
+}
+
 #[test]
 fn offs_accepts_the_latest_commit_and_names_an_older_one_and_a_lost_one() {
     let mut s = two_members();

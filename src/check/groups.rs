@@ -19,6 +19,8 @@ pub struct Member {
     pub group: Arc<str>,
     /// What it has to do with the group.
     pub part: Part,
+    /// It speaks the consumer protocol (KIP-848): its generation is a member epoch, of its own.
+    pub consumer_protocol: bool,
     /// The process runs.
     pub alive: bool,
     /// The coordinator's name for it; empty before it has joined.
@@ -63,6 +65,7 @@ impl Groups {
         let Some(life) = self.members.get_mut(member) else { return };
         let account = self.accounts.entry(life.group.clone()).or_default();
         match what {
+            MemberOp::ConsumerProtocol => life.consumer_protocol = true,
             MemberOp::Ended => {
                 life.end();
             }
@@ -101,6 +104,7 @@ impl Groups {
             process: process.clone(),
             group: group.clone(),
             part,
+            consumer_protocol: false,
             alive: true,
             id: "".into(),
             generation: -1,

@@ -67,6 +67,7 @@ pub struct Court {
     dense: dense::Dense,
     order: order::Order,
     poll: poll::Poll,
+    own: own::Own,
     offsets: offs::Offs,
     phantom: no_phantom::NoPhantom,
     writers: Writers,
@@ -103,6 +104,7 @@ impl Court {
             dense: dense::Dense,
             order: order::Order,
             poll: poll::Poll::default(),
+            own: own::Own::default(),
             offsets: offs::Offs::default(),
             phantom: no_phantom::NoPhantom::new(promises.untold_writers),
             writers: Writers::new(),
@@ -137,7 +139,7 @@ impl Court {
         self.consistent.client(op, &self.ground, &mut self.findings);
         self.poll.client(op, &self.ground, &mut self.findings);
         self.groups.client(op);
-        own::check(op, &self.groups, &mut self.findings);
+        self.own.client(op, &self.groups, &mut self.findings);
         self.offsets.client(op, &self.groups, &self.ground, &mut self.findings);
     }
     /// A node's process ended; with `storage_fault`, its unsynced data may be gone too (a power cut).

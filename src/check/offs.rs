@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ground::Ground;
-use super::groups::Groups;
+use super::groups::{Groups, Member};
 use super::verdict::Findings;
 use crate::base::{Offset, TopicPartition};
 use crate::world::history::Op;
@@ -35,6 +35,8 @@ struct Write {
 struct Asked {
     at: u64,
     group: Arc<str>,
+    /// Whose generations count: the group's, or those of this member (see [`scope`]).
+    scope: Arc<str>,
     generation: i32,
     offsets: Offsets,
 }
@@ -51,7 +53,7 @@ pub(super) struct Offs {
     told_at: BTreeMap<u32, u64>,
     /// Partitions that a member was assigned and has read nothing of yet: it starts where its group has committed.
     fresh: BTreeMap<(u32, TopicPartition), Asked>,
-    /// When each generation of a group was first heard of.
+    /// When each generation was first heard of, by its scope.
     begun: BTreeMap<(Arc<str>, i32), u64>,
 }
 
@@ -96,14 +98,15 @@ impl Offs {
         let member = &member;
         let Some(life) = groups.member(*member) else { return };
         self.now += 1;
-        let (at, group) = (self.now, life.group.clone());
+        let (at, group, scope) = (self.now, life.group.clone(), scope(life));
         match what {
             MemberOp::Rebalance { step: Step::Assigned, generation, partitions, .. } => {
                 for tp in partitions {
-                    let asked = Asked { at, group: group.clone(), generation: -1, offsets: Vec::new() };
+                    let (group, scope) = (group.clone(), scope.clone());
+                    let asked = Asked { at, group, scope, generation: -1, offsets: Vec::new() };
                     self.fresh.insert((*member, tp.clone()), asked);
                 }
-                self.begun.entry((group, *generation)).or_insert(at);
+                self.begun.entry((scope, *generation)).or_insert(at);
             }
             MemberOp::Rebalance { step: Step::Revoked | Step::Lost, partitions, .. } => {
                 self.fresh.retain(|(of, tp), _| of != member || !partitions.contains(tp));
@@ -113,7 +116,7 @@ impl Offs {
                     let write = Write { offset: *offset, asked: at, done: None, by: life.process.clone() };
                     self.writes.entry((group.clone(), tp.clone())).or_default().push(write);
                 }
-                let asked = Asked { at, group, generation: *generation, offsets: offsets.clone() };
+                let asked = Asked { at, group, scope, generation: *generation, offsets: offsets.clone() };
                 self.asked.insert((*member, *ask), asked);
             }
             MemberOp::Committed { ask, commit } => {
@@ -130,7 +133,8 @@ impl Offs {
                 }
             }
             MemberOp::AskingOffsets { ask } => {
-                self.asked.insert((*member, *ask), Asked { at, group, generation: -1, offsets: Vec::new() });
+                let asked = Asked { at, group, scope, generation: -1, offsets: Vec::new() };
+                self.asked.insert((*member, *ask), asked);
             }
             MemberOp::ToldOffsets { ask, offsets } => {
                 let Some(asked) = self.asked.remove(&(*member, *ask)) else { return };
@@ -158,7 +162,7 @@ impl Offs {
                 }
             }
         }
-        let newer = self.begun.range((asked.group.clone(), asked.generation + 1)..(asked.group.clone(), i32::MAX));
+        let newer = self.begun.range((asked.scope.clone(), asked.generation + 1)..(asked.scope.clone(), i32::MAX));
         let before = newer.filter(|(_, begun)| **begun < asked.at).map(|((_, generation), _)| *generation).next();
         if let (Commit::Done, Some(newer), true) = (commit, before, asked.generation >= 0) {
             let what: Vec<_> = asked.offsets.iter().map(|(tp, offset)| format!("{tp} at {offset}")).collect();
@@ -192,9 +196,8 @@ impl Offs {
         let last = self.settled(asked, tp);
         let polled = self.polled.get(&(asked.group.clone(), tp.clone())).copied().unwrap_or(Offset::NONE);
         let by_itself = told <= polled && last.is_none_or(|last| told >= last.offset);
-        let allowed = by_itself
-            || (last.is_none() && told == Offset::NONE)
-            || self.possible(asked, tp).any(|w| w.offset == told);
+        let allowed =
+            by_itself || (last.is_none() && told == Offset::NONE) || self.possible(asked, tp).any(|w| w.offset == told);
         if !allowed {
             let committed = last.map_or("nothing was committed".to_owned(), |w| {
                 format!("{} was committed last, by {}", w.offset, w.by)
@@ -207,6 +210,12 @@ impl Offs {
             );
         }
     }
+}
+
+/// Whose generations make a commit of an older one void: those of the group; under the consumer protocol those of the member itself,
+/// whose epoch is its own (`ConsumerGroup.validateOffsetCommit` compares with the member's epoch, KIP-848).
+fn scope(life: &Member) -> Arc<str> {
+    if life.consumer_protocol { format!("{} {}", life.group, life.process).into() } else { life.group.clone() }
 }
 
 /// True if an election has given up what was committed in the topic that keeps the commits.

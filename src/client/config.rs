@@ -2,6 +2,8 @@
 //!
 //! Nothing here connects to anything: it parses, checks and names mistakes.
 
+use std::collections::BTreeSet;
+
 use crate::base::random::Stream;
 
 /// Why a setting was refused.
@@ -115,6 +117,15 @@ impl AssignorName {
     }
 }
 
+/// `group.protocol`: how members come to know what they own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupProtocol {
+    /// `classic`: JoinGroup and SyncGroup, and a member that assigns.
+    Classic,
+    /// `consumer`: the coordinator assigns (KIP-848).
+    Consumer,
+}
+
 /// A value of a setting, as a person writes it.
 trait Setting: Sized {
     const EXPECTED: &'static str;
@@ -144,6 +155,11 @@ readable! {
         "0" => Some(Self::None),
         "1" => Some(Self::Leader),
         "all" | "-1" => Some(Self::All),
+        _ => None,
+    };
+    GroupProtocol, "classic or consumer is needed", text => match text.to_ascii_lowercase().as_str() {
+        "classic" => Some(Self::Classic),
+        "consumer" => Some(Self::Consumer),
         _ => None,
     };
     OffsetReset, "earliest, latest or none is needed", text => match text {
@@ -180,10 +196,12 @@ macro_rules! settings {
                 pub $base: $base_type,
             )?
             $($(#[$field_doc])* #[doc = concat!("(`", $key, "`)")] pub $field: $kind,)*
+            /// The keys that were set, for keys that may not stand beside each other.
+            pub given: BTreeSet<&'static str>,
         }
         impl Default for $name {
             fn default() -> Self {
-                Self { $($base: $base_type::default(),)? $($field: $default,)* }
+                Self { $($base: $base_type::default(),)? $($field: $default,)* given: BTreeSet::new() }
             }
         }
         impl $name {
@@ -203,6 +221,7 @@ macro_rules! settings {
                             key: $key, value: value.to_owned(), reason: <$kind as Setting>::EXPECTED,
                         };
                         self.$field = <$kind as Setting>::read(value.trim()).ok_or_else(bad)?;
+                        self.given.insert($key);
                         Ok(())
                     })*
                     $(_ if $base_type::keys().contains(&key) => self.$base.set(key, value),)?
@@ -290,6 +309,10 @@ settings! {
         default_api_timeout_ms: u64 = 60_000, "default.api.timeout.ms";
         /// The group that the consumer shares partitions with, and in whose name it commits offsets.
         group_id: Option<String> = None, "group.id";
+        /// How the group shares partitions out.
+        group_protocol: GroupProtocol = GroupProtocol::Classic, "group.protocol";
+        /// Which of the coordinator's assignors a member of the consumer protocol asks for.
+        group_remote_assignor: Option<String> = None, "group.remote.assignor";
         /// The name of a static member, which keeps its partitions over a restart (KIP-345).
         group_instance_id: Option<String> = None, "group.instance.id";
         /// After this silence the coordinator takes a member for dead.
@@ -364,7 +387,28 @@ impl ConsumerConfig {
                 "heartbeat.interval.ms must be lower than session.timeout.ms",
             ),
         ];
-        rules.iter().find(|(broken, _)| *broken).map_or(Ok(()), |(_, why)| Err(ConfigError::Contradiction(why)))
+        let broken = rules.iter().find(|(broken, _)| *broken).map(|(_, why)| *why);
+        let refused = self.given.iter().find_map(|key| Self::refused(self.group_protocol, key));
+        broken.or(refused).map_or(Ok(()), |why| Err(ConfigError::Contradiction(why)))
+    }
+    /// Why a key may not be set under a protocol (`ConsumerConfig.checkUnsupportedConfigsPostProcess`).
+    #[must_use]
+    pub fn refused(protocol: GroupProtocol, key: &str) -> Option<&'static str> {
+        match (protocol, key) {
+            (GroupProtocol::Consumer, "partition.assignment.strategy") => {
+                Some("partition.assignment.strategy cannot be set when group.protocol=CONSUMER")
+            }
+            (GroupProtocol::Consumer, "heartbeat.interval.ms") => {
+                Some("heartbeat.interval.ms cannot be set when group.protocol=CONSUMER")
+            }
+            (GroupProtocol::Consumer, "session.timeout.ms") => {
+                Some("session.timeout.ms cannot be set when group.protocol=CONSUMER")
+            }
+            (GroupProtocol::Classic, "group.remote.assignor") => {
+                Some("group.remote.assignor cannot be set when group.protocol=CLASSIC")
+            }
+            _ => None,
+        }
     }
 }
 
@@ -398,6 +442,28 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_belongs_to_the_other_protocol_is_refused() {
+        let cfg = |entries: &[(&str, &str)]| {
+            let mut cfg = ConsumerConfig::default();
+            cfg.set("bootstrap.servers", "node1:9092").unwrap();
+            entries.iter().for_each(|(key, value)| cfg.set(key, value).unwrap());
+            cfg.validate()
+        };
+        let next = ("group.protocol", "CONSUMER");
+        assert_eq!(cfg(&[next, ("group.id", "g"), ("group.remote.assignor", "range")]), Ok(()));
+        for (key, value) in [
+            ("session.timeout.ms", "45000"),
+            ("heartbeat.interval.ms", "3000"),
+            ("partition.assignment.strategy", "range"),
+        ] {
+            assert!(matches!(cfg(&[next, (key, value)]), Err(ConfigError::Contradiction(why)) if why.contains(key)));
+            assert_eq!(cfg(&[(key, value)]), Ok(()));
+        }
+        assert!(cfg(&[("group.remote.assignor", "range")]).is_err());
+        assert!(ConsumerConfig::default().set("group.protocol", "share").is_err());
+    }
 
     #[test]
     fn a_properties_file_sets_own_and_common_keys() {

@@ -7,6 +7,7 @@ use kafka_protocol::messages::list_groups_response::ListedGroup;
 use super::classic::{Group, State};
 use super::coordinator::Coordinator;
 use super::member::Member;
+use super::protocol::CONSUMER;
 use super::turn::{Then, Turn};
 use super::types::{LogRecord, Reply, Ticket, wire};
 
@@ -18,7 +19,7 @@ impl Coordinator {
     #[must_use]
     pub fn describe(&self, id: &str, version: i16) -> DescribedGroup {
         let described = DescribedGroup::default().with_group_id(wire(id).into());
-        match self.group(id) {
+        match self.group(id).filter(|group| group.consumer.is_none()) {
             Some(group) => group.describe(described),
             None if version >= GROUP_ID_NOT_FOUND => described
                 .with_error_code(ResponseError::GroupIdNotFound.code())
@@ -30,11 +31,17 @@ impl Coordinator {
     /// All groups, for ListGroups.
     pub fn list(&self) -> impl Iterator<Item = ListedGroup> {
         self.groups().map(|group| {
-            ListedGroup::default()
-                .with_group_id(wire(&group.id).into())
-                .with_protocol_type(wire(group.protocol_type.as_deref().unwrap_or_default()))
-                .with_group_state(wire(group.state.name()))
-                .with_group_type(wire("classic"))
+            let listed = ListedGroup::default().with_group_id(wire(&group.id).into());
+            match &group.consumer {
+                Some(consumer) => listed
+                    .with_protocol_type(wire(CONSUMER))
+                    .with_group_state(wire(consumer.state().name()))
+                    .with_group_type(wire("consumer")),
+                None => listed
+                    .with_protocol_type(wire(group.protocol_type.as_deref().unwrap_or_default()))
+                    .with_group_state(wire(group.state.name()))
+                    .with_group_type(wire("classic")),
+            }
         })
     }
 }
@@ -59,15 +66,25 @@ impl Group {
             .with_protocol_data(wire(if stable { protocol } else { "" }))
             .with_members(self.members.values().map(member).collect())
     }
+    /// What takes the group itself back out of the log.
+    pub fn tombstones(&self) -> Vec<LogRecord> {
+        match &self.consumer {
+            Some(consumer) => consumer.tombstones(&self.id),
+            None => vec![LogRecord { key: self.key(), value: None }],
+        }
+    }
     /// Removes the group with all its offsets, if nobody is in it.
     pub fn delete(&mut self, turn: &mut Turn, ticket: Ticket) {
         let error = match self.state {
             State::Dead => ResponseError::GroupIdNotFound,
+            State::Empty if self.consumer.as_ref().is_some_and(|c| !c.members.is_empty()) => {
+                ResponseError::NonEmptyGroup
+            }
             State::Empty => {
                 let pending: Vec<_> = turn.appends.pending_offsets(&self.id).cloned().collect();
                 let all: std::collections::BTreeSet<_> = self.offsets.keys().cloned().chain(pending).collect();
                 let mut records: Vec<_> = all.iter().map(|tp| self.offset_tombstone(tp)).collect();
-                records.push(LogRecord { key: self.key(), value: None });
+                records.extend(self.tombstones());
                 self.promised.clear();
                 self.enter(State::Dead, turn.now);
                 turn.append(&self.id, records, Then::Delete { ticket: Some(ticket) });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::consumer::ConsumerGroup;
 use super::member::Member;
 use super::types::LogRecord;
 use crate::base::{Now, TopicPartition};
@@ -93,6 +94,8 @@ pub(super) struct Group {
     pub offsets: BTreeMap<TopicPartition, CommittedOffset>,
     /// Swept away while the log was still being read: empty unless that bug is planted.
     pub swept: BTreeSet<TopicPartition>,
+    /// Its members, if they speak the consumer protocol: this then is Empty and keeps their offsets.
+    pub consumer: Option<ConsumerGroup>,
 }
 
 impl Group {
@@ -113,6 +116,7 @@ impl Group {
             sync_deadline: u64::MAX,
             offsets: BTreeMap::new(),
             swept: BTreeSet::new(),
+            consumer: None,
         }
     }
     pub fn is(&self, state: State) -> bool {
@@ -128,7 +132,8 @@ impl Group {
         let members = self.members.values().map(Member::expires);
         let promised = self.promised.values().copied();
         let phase = self.joining.map_or(u64::MAX, |j| j.deadline);
-        members.chain(promised).chain([phase, self.sync_deadline]).min().unwrap_or(u64::MAX)
+        let consumer = self.consumer.as_ref().filter(|_| !self.is(State::Dead)).map(ConsumerGroup::next_deadline);
+        members.chain(promised).chain(consumer).chain([phase, self.sync_deadline]).min().unwrap_or(u64::MAX)
     }
     pub fn is_leader(&self, member: &str) -> bool {
         self.leader.as_deref() == Some(member)
@@ -182,6 +187,10 @@ impl Group {
         }
         if matches!(self.state, State::Empty | State::Dead) {
             assert!(self.members.is_empty(), "group {} has members though it is {:?}", self.id, self.state);
+        }
+        if let Some(consumer) = &self.consumer {
+            assert!(matches!(self.state, State::Empty | State::Dead), "group {} speaks two protocols", self.id);
+            consumer.check();
         }
         assert!(self.unsynced.iter().all(|id| self.members.contains_key(id)), "group {}", self.id);
     }

@@ -1,5 +1,7 @@
 //! What a coordinator is told.
 
+use super::consumer::Assignors;
+
 /// The settings of a group coordinator, with Kafka's defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupConfig {
@@ -19,6 +21,14 @@ pub struct GroupConfig {
     pub offsets_retention_check_interval_ms: u64,
     /// `offsets.commit.timeout.ms`: how long a request waits for its records to be committed.
     pub commit_timeout_ms: u64,
+    /// `group.consumer.session.timeout.ms`: the session of every member of the consumer protocol.
+    pub consumer_session_timeout_ms: u64,
+    /// `group.consumer.heartbeat.interval.ms`: what members of the consumer protocol are told.
+    pub consumer_heartbeat_interval_ms: i32,
+    /// `group.consumer.max.size`.
+    pub consumer_max_size: usize,
+    /// `group.consumer.assignors`.
+    pub assignors: Assignors,
 }
 
 impl Default for GroupConfig {
@@ -32,6 +42,10 @@ impl Default for GroupConfig {
             offsets_retention_ms: 10_080 * 60_000,
             offsets_retention_check_interval_ms: 600_000,
             commit_timeout_ms: 5_000,
+            consumer_session_timeout_ms: 45_000,
+            consumer_heartbeat_interval_ms: 5_000,
+            consumer_max_size: i32::MAX as usize,
+            assignors: Assignors::default(),
         }
     }
 }

@@ -12,9 +12,10 @@ use kafka_protocol::messages::{
 
 use super::classic::{CommittedOffset, Group, State};
 use super::config::GroupConfig;
-use super::turn::{Appends, Then, Turn, Waiting};
+use super::consumer::Topics;
+use super::turn::{Appends, Before, Then, Turn, Waiting};
 use super::types::{AppendId, Caller, Output, Reply, Ticket};
-use super::{join, offsets, sync};
+use super::{consumer, join, offsets, sync};
 use crate::base::random::Stream;
 use crate::base::{Now, TopicPartition};
 
@@ -29,6 +30,7 @@ pub struct Coordinator {
     groups: BTreeMap<Arc<str>, Group>,
     appends: Appends,
     next_expiry: u64,
+    pub(super) topics: Topics,
 }
 
 impl Coordinator {
@@ -36,7 +38,8 @@ impl Coordinator {
     #[must_use]
     pub fn new(cfg: GroupConfig, random: Stream, now: Now) -> Self {
         let next_expiry = now.after_ms(cfg.offsets_retention_check_interval_ms);
-        Self { cfg, random, groups: BTreeMap::new(), appends: Appends::default(), next_expiry }
+        let (groups, appends) = (BTreeMap::new(), Appends::default());
+        Self { cfg, random, groups, appends, next_expiry, topics: Topics::new() }
     }
 
     /// JoinGroup; the answer waits until the group is complete.
@@ -54,7 +57,10 @@ impl Coordinator {
         }
         let id: Arc<str> = request.group_id.as_str().into();
         self.groups.entry(id.clone()).or_insert_with(|| Group::new(id.clone(), now));
-        self.turn(now, &id, out, |group, turn| group.join(turn, ticket, caller, request));
+        self.turn(now, &id, out, |group, turn| match group.close_consumer(turn) {
+            Ok(()) => group.join(turn, ticket, caller, request),
+            Err(error) => turn.reply(ticket, join::refused(&request.member_id, error)),
+        });
     }
     fn check_join(&self, request: &JoinGroupRequest) -> Result<(), ResponseError> {
         let session = self.cfg.min_session_timeout_ms..=self.cfg.max_session_timeout_ms;
@@ -149,6 +155,9 @@ impl Coordinator {
             let waiting = first.remove();
             self.done(now, waiting, out);
         }
+        for following in self.appends.take_following(|f| f.after <= id) {
+            out.push(Output::Reply(following.ticket, Reply::ConsumerHeartbeat(*following.answer)));
+        }
     }
     fn done(&mut self, now: Now, waiting: Waiting, out: &mut Vec<Output>) {
         let Waiting { group: id, deadline, then } = waiting;
@@ -161,6 +170,8 @@ impl Coordinator {
         match then {
             Then::Nothing => {}
             Then::Replace { ticket, reply: joined, .. } => reply(ticket, Reply::Join(*joined)),
+            Then::Change { answer: None, .. } => {}
+            Then::Change { answer: Some((ticket, told)), .. } => reply(ticket, Reply::ConsumerHeartbeat(*told)),
             Then::Commit { ticket, reply: response, offsets } => {
                 reply(ticket, Reply::Commit(response));
                 self.group_or_new(now, &id).offsets.extend(offsets);
@@ -194,6 +205,11 @@ impl Coordinator {
                     group.undo_replacement(&reply, *previous);
                 }
             }
+            Then::Change { before, .. } => {
+                if let Some(group) = self.groups.get_mut(&waiting.group) {
+                    group.undo_change(now, *before);
+                }
+            }
             Then::Delete { .. } => {
                 if let Some(group) = self.groups.get_mut(&waiting.group) {
                     group.enter(State::Empty, now);
@@ -209,6 +225,8 @@ impl Coordinator {
         }
         match &mut waiting.then {
             Then::Nothing | Then::Forget { reply: None, .. } | Then::Delete { ticket: None } => {}
+            Then::Change { answer: None, .. } => {}
+            Then::Change { answer: Some((ticket, _)), .. } => out.push(not_told(*ticket, error)),
             Then::Assign { generation, .. } => {
                 let generation = *generation;
                 self.turn(now, &waiting.group, out, |group, turn| group.not_assigned(turn, generation, error));
@@ -236,7 +254,8 @@ impl Coordinator {
     pub fn next_deadline(&self) -> u64 {
         let groups = self.groups.values().map(Group::next_deadline);
         let appends = self.appends.waiting.values().map(|w| w.deadline);
-        groups.chain(appends).chain([self.next_expiry]).min().unwrap_or(u64::MAX)
+        let following = self.appends.following.iter().map(|f| f.deadline);
+        groups.chain(appends).chain(following).chain([self.next_expiry]).min().unwrap_or(u64::MAX)
     }
     /// Does what time asks for.
     pub fn tick(&mut self, now: Now, out: &mut Vec<Output>) {
@@ -247,6 +266,9 @@ impl Coordinator {
             // It may yet be committed, and will be visible then: only nobody waits for it any more.
             self.refuse(now, &mut waiting, ResponseError::CoordinatorNotAvailable, out);
             self.appends.waiting.insert(id, waiting);
+        }
+        for late in self.appends.take_following(|f| f.deadline <= now.mono_ns) {
+            out.push(not_told(late.ticket, ResponseError::CoordinatorNotAvailable));
         }
         let due: Vec<_> =
             self.groups.values().filter(|g| g.next_deadline() <= now.mono_ns).map(|g| g.id.clone()).collect();
@@ -269,6 +291,9 @@ impl Coordinator {
                 self.refuse(now, &mut waiting, error, out);
             }
         }
+        for following in self.appends.take_following(|_| true) {
+            out.push(not_told(following.ticket, error));
+        }
         for member in self.groups.values_mut().flat_map(|g| g.members.values_mut()) {
             if let Some(ticket) = member.awaiting_join.take() {
                 out.push(Output::Reply(ticket, join::refused(&member.id, error)));
@@ -279,7 +304,7 @@ impl Coordinator {
         }
     }
 
-    fn turn<R>(
+    pub(super) fn turn<R>(
         &mut self,
         now: Now,
         id: &str,
@@ -287,10 +312,21 @@ impl Coordinator {
         act: impl FnOnce(&mut Group, &mut Turn) -> R,
     ) -> Option<R> {
         let group = self.groups.get_mut(id)?;
-        let mut turn = Turn { now, cfg: &self.cfg, random: &mut self.random, appends: &mut self.appends, out };
+        let (random, appends, topics) = (&mut self.random, &mut self.appends, &self.topics);
+        let mut turn = Turn { now, cfg: &self.cfg, random, appends, topics, out };
         let result = act(group, &mut turn);
         group.check();
         Some(result)
+    }
+    pub(super) fn config(&self) -> &GroupConfig {
+        &self.cfg
+    }
+    /// From where the first change of a group starts that is not committed yet.
+    pub(super) fn first_change(&self, id: &str) -> Option<&Before> {
+        self.appends.waiting.values().filter(|w| *w.group == *id).find_map(|w| match &w.then {
+            Then::Change { before, .. } => Some(&**before),
+            _ => None,
+        })
     }
     pub(super) fn group(&self, id: &str) -> Option<&Group> {
         self.groups.get(id)
@@ -313,6 +349,12 @@ impl Coordinator {
     pub(super) fn groups_mut(&mut self) -> impl Iterator<Item = &mut Group> {
         self.groups.values_mut()
     }
+}
+
+/// A heartbeat of the consumer protocol whose answer may not be given.
+fn not_told(ticket: Ticket, error: ResponseError) -> Output {
+    let refused = consumer::refused((error, "What the answer tells is not committed."));
+    Output::Reply(ticket, Reply::ConsumerHeartbeat(refused))
 }
 
 /// What a client is told when records could not be appended (`CoordinatorOperationExceptionHelper`).

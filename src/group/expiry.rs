@@ -18,9 +18,10 @@ impl Group {
         let expired: Vec<_> = self.expired(turn.cfg, turn.now.wall_ms, &pending);
         let last = expired.len() == self.offsets.len() && pending.is_empty();
         let mut records: Vec<_> = expired.iter().map(|tp| self.offset_tombstone(tp)).collect();
-        if last && self.is(State::Empty) && self.promised.is_empty() && self.is_idle(turn) {
+        let members = self.consumer.as_ref().is_some_and(|c| !c.members.is_empty());
+        if last && !members && self.is(State::Empty) && self.promised.is_empty() && self.is_idle(turn) {
             self.enter(State::Dead, turn.now);
-            records.push(super::types::LogRecord { key: self.key(), value: None });
+            records.extend(self.tombstones());
             turn.append(&self.id, records, Then::Delete { ticket: None });
         } else if !expired.is_empty() {
             turn.append(&self.id, records, Then::Forget { reply: None, offsets: expired });
@@ -40,6 +41,8 @@ impl Group {
             (_, Some(topics)) => (None, topics),
             (_, None) => return Vec::new(),
         };
+        let of_members = self.consumer.as_ref().map(|c| c.subscribed());
+        let (since, subscribed) = of_members.map_or((since, subscribed), |topics| (None, topics));
         let over = |o: &CommittedOffset| match o.value.expire_timestamp {
             -1 => wall_ms.saturating_sub(since.unwrap_or(o.value.commit_timestamp)) >= cfg.offsets_retention_ms,
             at => wall_ms >= at,

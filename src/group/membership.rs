@@ -111,6 +111,7 @@ impl Group {
     }
     /// Does what time asks for.
     pub fn tick(&mut self, turn: &mut Turn) {
+        self.tick_consumer(turn);
         let now = turn.now.mono_ns;
         let promised = self.promised.len();
         self.promised.retain(|_, deadline| *deadline > now);

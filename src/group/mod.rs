@@ -1,4 +1,4 @@
-//! The group coordinator (Kafka's `GroupCoordinator`, classic protocol): one [`Coordinator`] for each partition of
+//! The group coordinator (Kafka's `GroupCoordinator`) of the classic protocol and, in [`consumer`], of the consumer protocol (KIP-848): one [`Coordinator`] for each partition of
 //! `__consumer_offsets`, with the groups whose ids hash to it.
 //!
 //! Pure: requests and time come in, [`Output`]s leave. What must be in the log before it is said leaves as [`Output::Append`] and
@@ -15,11 +15,13 @@
 //! | Stable | a member joins, leaves or dies, changes its subscription; the leader joins anew | PreparingRebalance |
 //! | Empty | deleted, or its last offset expired | Dead, and gone once the tombstones are committed |
 //!
-//! What must not enter: I/O, clocks, the log's own rules, assignors (members assign among themselves), transactions.
+//! What must not enter: I/O, clocks, the log's own rules, assignors of the classic protocol (its members assign among themselves),
+//! transactions.
 
 mod admin;
 mod classic;
 mod config;
+mod consumer;
 mod coordinator;
 mod expiry;
 mod join;
@@ -37,5 +39,6 @@ mod types;
 
 pub use classic::{CommittedOffset, State};
 pub use config::GroupConfig;
+pub use consumer::{Assignor, Assignors, ConsumerState, TopicInfo, Topics};
 pub use coordinator::Coordinator;
 pub use types::{AppendId, Caller, LogRecord, Output, Reply, Ticket};

@@ -9,6 +9,7 @@ use kafka_protocol::messages::offset_delete_response::{OffsetDeleteResponseParti
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse};
 
 use super::classic::{CommittedOffset, Group, State};
+use super::consumer::ConsumerGroup;
 use super::turn::{Then, Turn};
 use super::types::{LogRecord, Reply, Ticket};
 use crate::base::bugs::{Bug, planted};
@@ -76,6 +77,9 @@ impl Group {
             return Err(ResponseError::CoordinatorNotAvailable);
         }
         let generation = request.generation_id_or_member_epoch;
+        if let Some(consumer) = &self.consumer {
+            return consumer.check_commit(&request.member_id, generation);
+        }
         if generation < 0 && self.is(State::Empty) {
             // Nobody owns anything through this group: it only stores offsets.
             return Ok(());
@@ -105,7 +109,7 @@ impl Group {
                 let reply = reply.with_error_code(ResponseError::GroupIdNotFound.code());
                 return turn.reply(ticket, Reply::OffsetDelete(reply));
             }
-            State::Empty => Default::default(),
+            State::Empty => self.consumer.as_ref().map(ConsumerGroup::subscribed).unwrap_or_default(),
             _ => match self.subscribed() {
                 Some(topics) => topics,
                 None => {

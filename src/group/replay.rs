@@ -11,6 +11,7 @@ use crate::base::bugs::{Bug, planted};
 use crate::base::marks::{Mark, mark};
 use crate::base::{Now, TopicPartition};
 use crate::wire::records::RecordError;
+use crate::wire::records::consumer_groups::KEY_TYPES;
 use crate::wire::records::groups::{GroupKey, GroupMetadataValue, MemberMetadata, OffsetCommitValue};
 
 impl Coordinator {
@@ -44,6 +45,7 @@ impl Coordinator {
                     self.group_or_new(now, &group).offsets = offsets;
                 }
             }
+            (GroupKey::Unknown(kind), value) if KEY_TYPES.contains(&kind) => self.replay_consumer(now, key, value)?,
             (GroupKey::Unknown(_), _) => {}
         }
         Ok(())
@@ -62,10 +64,14 @@ impl Coordinator {
     pub fn loaded(&mut self, now: Now) {
         let gone: Vec<_> = self.groups().filter(|g| g.is_forgotten()).map(|g| g.id.clone()).collect();
         gone.iter().for_each(|id| self.remove_group(id));
+        let cfg = self.config().clone();
         for group in self.groups_mut() {
             mark(Mark::GroupLoaded);
             for tp in std::mem::take(&mut group.swept) {
                 group.offsets.remove(&tp);
+            }
+            if let Some(consumer) = &mut group.consumer {
+                consumer.loaded(&cfg, now);
             }
             let ids: Vec<_> = group.members.keys().cloned().collect();
             ids.iter().for_each(|id| group.heard_of(now, id));
@@ -76,6 +82,7 @@ impl Coordinator {
 
 impl Group {
     fn restore(&mut self, value: GroupMetadataValue) {
+        self.consumer = None;
         self.protocol_type = Some(value.protocol_type).filter(|t| !t.is_empty());
         self.generation = value.generation;
         self.protocol = value.protocol;
@@ -90,7 +97,11 @@ impl Group {
     }
     /// All that the log said of it has been taken back.
     fn is_forgotten(&self) -> bool {
-        self.is(State::Empty) && self.offsets.is_empty() && self.protocol_type.is_none() && self.generation == 0
+        self.consumer.is_none()
+            && self.is(State::Empty)
+            && self.offsets.is_empty()
+            && self.protocol_type.is_none()
+            && self.generation == 0
     }
 }
 

@@ -121,7 +121,9 @@ impl Measure {
                 let rebalance = self.rebalances.entry(generation).or_insert_with(new);
                 rebalance.at_ms = rebalance.at_ms.max(at_ms);
                 let stopped = self.stopped.remove(&member).map_or(0, |since| at_ms.saturating_sub(since));
-                rebalance.stopped_ms.insert(life.process.to_string(), stopped);
+                // Under the consumer protocol a member may be given partitions step by step in one epoch.
+                let longest = rebalance.stopped_ms.entry(life.process.to_string()).or_default();
+                *longest = stopped.max(*longest);
                 for tp in partitions {
                     if let Some(since) = self.unowned.remove(tp) {
                         rebalance.unowned_ms.insert(tp.to_string(), at_ms.saturating_sub(since));

@@ -534,6 +534,15 @@ fn applications_that_cannot_work_are_refused() {
             r#""topics": ["T"], "processing": ["20ms", "10ms"]"#,
             "clients[1].group.processing: the lower bound 20ms is above the upper 10ms",
         ),
+        (r#""topics": ["T"], "config": {"group.protocol": "consumer", "group.remote.assignor": "range"}"#, ""),
+        (
+            r#""topics": ["T"], "config": {"group.protocol": "consumer", "session.timeout.ms": 10000}"#,
+            "clients[1].group.config: session.timeout.ms cannot be set when group.protocol=CONSUMER",
+        ),
+        (
+            r#""topics": ["T"], "config": {"group.protocol": "next"}"#,
+            "clients[1].group.config: group.protocol cannot be \"next\": classic or consumer is needed",
+        ),
     ] {
         assert_eq!(complaint(group), wrong, "{group}");
     }

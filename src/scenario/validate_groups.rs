@@ -4,6 +4,7 @@ use super::model::{Client, ExpectedGroup, Group, OnPoison, PartitionOffsets, Rol
 use super::validate::Check;
 use super::validate_expect::{moment, ordered, span};
 use crate::base::nearest::hint;
+use crate::client::config::{ConsumerConfig, GroupProtocol};
 
 /// Throughput is counted in samples of this length, in milliseconds.
 const SAMPLE_MS: u64 = 10_000;
@@ -42,7 +43,17 @@ pub(super) fn group(check: &mut Check<'_>, client: &Client, group: &Group, path:
             check.complain(format!("{path}.config"), format!("{path}.config: {key}: {why}"));
         }
     }
+    for why in of_the_other_protocol(group) {
+        check.complain(format!("{path}.config"), format!("{path}.config: {why}"));
+    }
     dead_letters(check, group, path);
+}
+
+/// Why consumer configuration is refused that its `group.protocol` does not permit.
+fn of_the_other_protocol(group: &Group) -> Vec<&'static str> {
+    let next = group.config.get("group.protocol").is_some_and(|value| value.eq_ignore_ascii_case("consumer"));
+    let protocol = if next { GroupProtocol::Consumer } else { GroupProtocol::Classic };
+    group.config.keys().filter_map(|key| ConsumerConfig::refused(protocol, key)).collect()
 }
 
 fn dead_letters(check: &mut Check<'_>, group: &Group, path: &str) {

@@ -75,6 +75,8 @@ const BROKER: &[Api] = &[
     api(ApiKey::DescribeQuorum, /**/ 0, 2, 2),
     api(ApiKey::DescribeCluster, /**/ 0, 2, 2),
     api(ApiKey::UnregisterBroker, /**/ 0, 0, 0),
+    api(ApiKey::ConsumerGroupHeartbeat, 0, 1, 1),
+    api(ApiKey::ConsumerGroupDescribe, 0, 1, 1),
     api(ApiKey::DescribeTopicPartitions, 0, 0, 0),
 ];
 

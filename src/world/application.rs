@@ -12,7 +12,7 @@ use super::member::{Commit, MemberOp, Part, Step};
 use super::reader::{read, truncations};
 use super::store::Store;
 use crate::base::TopicPartition;
-use crate::client::config::{ConsumerConfig, ProducerConfig};
+use crate::client::config::{ConsumerConfig, GroupProtocol, ProducerConfig};
 use crate::client::consumer::group::{CommitError, OffsetAndMetadata, Rebalance};
 use crate::client::consumer::{ConsumedRecord, Consumer};
 use crate::io::clock;
@@ -93,6 +93,9 @@ pub async fn run(plan: ApplicationPlan, watcher: Watcher) -> bool {
         part: if plan.style == Style::AutoCommit { Part::CommitsItself } else { Part::Joins },
     };
     watcher.record(Op::Member { member: plan.member, what: began });
+    if plan.config.group_protocol == GroupProtocol::Consumer {
+        watcher.record(Op::Member { member: plan.member, what: MemberOp::ConsumerProtocol });
+    }
     let mut tasks = TaskSet::new();
     let mut app = match Application::new(plan, &watcher, &mut tasks) {
         Ok(app) => app,

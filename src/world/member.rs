@@ -72,6 +72,8 @@ pub enum MemberOp {
         group: Arc<str>,
         part: Part,
     },
+    /// It speaks the consumer protocol (KIP-848): generations are member epochs, and members of a group may be in different ones.
+    ConsumerProtocol,
     /// The process has ended, or died.
     Ended,
     /// A step of a rebalance.

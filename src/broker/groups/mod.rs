@@ -22,7 +22,7 @@ use self::shard::Shard;
 use super::partitions::Partitions;
 use crate::base::{BrokerId, LeaderEpoch, Now, TopicPartition};
 use crate::controller::image::Image;
-use crate::group::{Coordinator, GroupConfig, Output, Reply, Ticket};
+use crate::group::{Coordinator, GroupConfig, Output, Reply, Ticket, TopicInfo, Topics};
 use crate::io::{clock, task};
 
 /// Where groups are kept.
@@ -40,6 +40,8 @@ pub struct Groups {
 struct Table {
     /// Partitions of the offsets topic, 0 while there is none.
     count: i32,
+    /// The topics of the cluster, as the coordinators know them.
+    topics: Topics,
     shards: BTreeMap<i32, Shard>,
     stopped: bool,
 }
@@ -63,6 +65,7 @@ impl Groups {
         for index in lost.collect::<Vec<_>>() {
             table.resign(index);
         }
+        table.set_topics(image);
         if table.stopped {
             return;
         }
@@ -149,6 +152,16 @@ impl Groups {
 }
 
 impl Table {
+    /// What groups of the consumer protocol share out.
+    fn set_topics(&mut self, image: &Image) {
+        let info = |t: &crate::controller::image::Topic| TopicInfo { id: t.id, partitions: t.partitions.len() as i32 };
+        let topics: Topics = image.topics().map(|t| (t.name.clone(), info(t))).collect();
+        if topics != self.topics {
+            let active = self.shards.values_mut().filter_map(|s| s.active.as_mut());
+            active.for_each(|active| active.core.set_topics(topics.clone()));
+            self.topics = topics;
+        }
+    }
     fn resign(&mut self, index: i32) {
         if let Some(shard) = self.shards.remove(&index) {
             shard.resign();

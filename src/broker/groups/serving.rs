@@ -48,10 +48,12 @@ impl Groups {
             inbox.rung.notified().await;
         }
     }
-    fn install(&self, index: i32, epoch: LeaderEpoch, core: Coordinator) -> bool {
+    fn install(&self, index: i32, epoch: LeaderEpoch, mut core: Coordinator) -> bool {
         let mut table = self.table.lock();
+        let topics = table.topics.clone();
         match table.shards.get_mut(&index).filter(|s| s.epoch == epoch) {
             Some(shard) => {
+                core.set_topics(topics);
                 tracing::info!(partition = index, %epoch, "group coordinator loaded");
                 shard.active = Some(Active::new(core, shard.queue.clone()));
                 true

@@ -89,6 +89,8 @@ cases! {
     ListGroups: ListGroupsRequest,
     DeleteGroups: DeleteGroupsRequest,
     OffsetDelete: OffsetDeleteRequest,
+    ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest,
+    ConsumerGroupDescribe: ConsumerGroupDescribeRequest,
     Vote: VoteRequest,
     BeginQuorumEpoch: BeginQuorumEpochRequest,
     EndQuorumEpoch: EndQuorumEpochRequest,

@@ -3,7 +3,8 @@
 //!
 //! The version of a key is its type: 0 and 1 an offset commit, 2 a group's metadata. Kafka writes both values in version 3, the
 //! newest that is not flexible (`GroupCoordinatorRecordHelpers`), and reads 0 to 4; so do we. A key without a value is a
-//! tombstone. Keys of other types (the next-generation protocol, share groups) are [`GroupKey::Unknown`], to be passed over.
+//! tombstone. Keys of other types are [`GroupKey::Unknown`]: those of the consumer protocol are read by [`super::consumer_groups`],
+//! the rest (share groups) is passed over.
 
 use super::RecordError;
 use super::wire::{get_tagged, get_varint, put_varint, take};

@@ -5,6 +5,7 @@
 //! `MetadataRecordSerde`). We write the newest version of each, which is what a cluster at metadata version 4.1 writes, and
 //! read every older one. What a record means is no business of this room.
 
+pub mod consumer_groups;
 pub mod control;
 pub mod groups;
 pub mod metadata;

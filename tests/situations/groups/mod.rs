@@ -1,6 +1,7 @@
 //! Groups of consumers: members come and go in every way, their coordinator too. At every moment each partition has one owner at
 //! most, afterwards exactly one; and whoever commits what it has read, and only that, skips nothing.
 
+mod next;
 mod town;
 
 use std::collections::BTreeMap;

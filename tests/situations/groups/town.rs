@@ -93,9 +93,13 @@ where
 
 fn three_brokers() -> ClusterPlan {
     let mut config = BrokerConfig::default();
-    for (key, value) in
-        [("offsets.topic.num.partitions", "4"), ("min.insync.replicas", "2"), ("default.replication.factor", "3")]
-    {
+    for (key, value) in [
+        ("offsets.topic.num.partitions", "4"),
+        ("min.insync.replicas", "2"),
+        ("default.replication.factor", "3"),
+        ("group.consumer.session.timeout.ms", "10000"),
+        ("group.consumer.heartbeat.interval.ms", "3000"),
+    ] {
         config.set(key, value).unwrap();
     }
     let brokers: BTreeMap<_, _> = (1..=3).map(|id| (BrokerId(id), config.clone())).collect();
@@ -169,7 +173,10 @@ fn config(settings: Settings) -> ConsumerConfig {
         ("enable.auto.commit", "false"),
     ];
     cfg.set("bootstrap.servers", &bootstrap()).unwrap();
-    for (key, value) in common.iter().chain(settings) {
+    // The session of a member of the consumer protocol is the coordinator's to say.
+    let next = settings.contains(&("group.protocol", "consumer"));
+    let common = common.iter().filter(|(key, _)| !next || *key != "session.timeout.ms");
+    for (key, value) in common.chain(settings) {
         cfg.set(key, value).unwrap();
     }
     cfg

@@ -1,6 +1,7 @@
 //! The group APIs: find the coordinator, ask it, encode what it says.
 
 mod admin;
+mod consumer;
 mod find;
 mod members;
 mod offsets;
@@ -23,7 +24,9 @@ impl Node {
             ApiKey::SyncGroup => answer(&request, |r| self.sync_group(r)).await,
             ApiKey::Heartbeat => answer(&request, |r| self.heartbeat(r)).await,
             ApiKey::LeaveGroup => answer(&request, |r| self.leave_group(r, version)).await,
-            ApiKey::OffsetCommit => answer(&request, |r| self.offset_commit(r)).await,
+            ApiKey::ConsumerGroupHeartbeat => answer(&request, |r| self.consumer_group_heartbeat(r, &request)).await,
+            ApiKey::ConsumerGroupDescribe => answer(&request, |r| self.consumer_group_describe(r)).await,
+            ApiKey::OffsetCommit => answer(&request, |r| self.offset_commit(r, version)).await,
             ApiKey::OffsetFetch => answer(&request, |r| self.offset_fetch(r, version)).await,
             ApiKey::OffsetDelete => answer(&request, |r| self.offset_delete(r)).await,
             ApiKey::DescribeGroups => answer(&request, |r| self.describe_groups(r, version)).await,

@@ -54,14 +54,21 @@ fn split_unknown(image: &Image, r: &mut OffsetCommitRequest) -> Vec<OffsetCommit
 }
 
 impl Node {
-    pub(super) async fn offset_commit(self: &Arc<Self>, mut r: OffsetCommitRequest) -> OffsetCommitResponse {
+    pub(super) async fn offset_commit(
+        self: &Arc<Self>,
+        mut r: OffsetCommitRequest,
+        version: i16,
+    ) -> OffsetCommitResponse {
         let unknown = split_unknown(&self.metadata.image(), &mut r);
         let refused = |error| OffsetCommitResponse::default().with_topics(committed(&r.topics, error));
         let mut response = match super::named(&r.group_id) {
             Err(error) => refused(error),
             Ok(()) if r.topics.is_empty() => OffsetCommitResponse::default(),
             Ok(()) => {
-                match self.groups.call(&r.group_id, |core, now, ticket, out| core.commit(now, ticket, &r, out)).await {
+                let commit = self.groups.call(&r.group_id, |core, now, ticket, out| {
+                    core.commit_in_version(now, ticket, &r, version, out);
+                });
+                match commit.await {
                     Ok(Reply::Commit(response)) => response,
                     Ok(other) => unexpected(&other, refused),
                     Err(error) => refused(error),
@@ -120,7 +127,10 @@ impl Node {
     fn fetch_group(&self, asked: &OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
         let response = OffsetFetchResponseGroup::default().with_group_id(asked.group_id.clone());
         let offsets = super::named(&asked.group_id).and_then(|()| {
-            self.groups.ask(&asked.group_id, |core, _, _| core.committed_offsets(&asked.group_id).cloned())
+            self.groups.ask(&asked.group_id, |core, _, _| {
+                core.check_offset_fetch(&asked.group_id, asked.member_id.as_deref(), asked.member_epoch)?;
+                Ok(core.committed_offsets(&asked.group_id).cloned())
+            })?
         });
         match offsets {
             Ok(offsets) => response.with_topics(found(asked, &offsets.unwrap_or_default())),

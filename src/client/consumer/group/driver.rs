@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Waker};
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{
-    FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatRequest, JoinGroupRequest, MetadataRequest,
-    OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
+    ConsumerGroupHeartbeatRequest, FindCoordinatorRequest, FindCoordinatorResponse, HeartbeatRequest, JoinGroupRequest,
+    MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
 };
 use parking_lot::Mutex;
 
@@ -65,6 +65,7 @@ enum Purpose {
     Sync(Generation),
     Heartbeat(Generation),
     Leave,
+    Beat(Generation),
     Commit(u64),
     Offsets(u64),
 }
@@ -129,6 +130,9 @@ impl Driver {
                 membership.take_disconnect();
             }
             self.assign(membership);
+            if membership.take_asks_names() {
+                self.metadata.request_update();
+            }
             let next_ns = [
                 self.find(membership, now),
                 self.ask(membership, now),
@@ -186,6 +190,8 @@ impl Driver {
                 Ask::Sync(r) => network.send(node, now, &r, Purpose::Sync(as_whom)),
                 Ask::Heartbeat(r) => network.send(node, now, &r, Purpose::Heartbeat(as_whom)),
                 Ask::Leave(r) => network.send(node, now, &r, Purpose::Leave),
+                Ask::Beat(r) => network.send(node, now, &r, Purpose::Beat(as_whom)),
+                Ask::LastBeat(r) => network.send(node, now, &r, Purpose::Leave),
                 Ask::Commit(id, r) => network.send(node, now, &r, Purpose::Commit(id)),
                 Ask::Offsets(id, r) => network.send(node, now, &r, Purpose::Offsets(id)),
             };
@@ -230,6 +236,7 @@ impl Driver {
                 let response = answer.decode::<MetadataRequest>().1;
                 self.network.refreshed(&mut self.metadata, now, response.as_ref(), &mut self.events);
                 membership.saw_topics(&topics(&self.metadata));
+                membership.saw_names(self.metadata.topics().iter().map(|(name, topic)| (topic.id, name.clone())));
             }
             Purpose::Find => {
                 let found = answer.decode::<FindCoordinatorRequest>().1;
@@ -250,6 +257,11 @@ impl Driver {
             Purpose::Heartbeat(_) => {
                 if let (Purpose::Heartbeat(sent), response) = answer.decode::<HeartbeatRequest>() {
                     membership.heard(now, &sent, response.map(|r| r.error_code));
+                }
+            }
+            Purpose::Beat(_) => {
+                if let (Purpose::Beat(sent), response) = answer.decode::<ConsumerGroupHeartbeatRequest>() {
+                    membership.beat_answered(now, &sent, response.as_ref());
                 }
             }
             Purpose::Commit(id) => {
@@ -284,6 +296,7 @@ impl Driver {
             Purpose::Sync(sent) => membership.synced(now, &sent, None),
             Purpose::Heartbeat(sent) => membership.heard(now, &sent, None),
             Purpose::Leave => membership.left(),
+            Purpose::Beat(sent) => membership.beat_answered(now, &sent, None),
             Purpose::Commit(id) => membership.commit_answered(now, id, None),
             Purpose::Offsets(id) => membership.query_answered(now, id, None),
         }

@@ -7,10 +7,14 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::membership::{Generation, Membership, State, wire};
 use crate::base::Now;
+use crate::client::config::GroupProtocol;
 
 impl Membership {
     /// Does what time asks for, in the order of Kafka's `HeartbeatThread`.
     pub fn tick(&mut self, now: Now) {
+        if self.cfg.protocol == GroupProtocol::Consumer {
+            return self.tick_next(now);
+        }
         if self.polling
             && let Some((sent, answer)) = self.join_answer.take()
         {
@@ -78,6 +82,9 @@ impl Membership {
 
     /// Leaves, unless it is a static member, which keeps its place until its session is over (KIP-345).
     pub fn leave(&mut self, reason: &'static str) {
+        if self.leave_next() {
+            return self.reset(true, reason);
+        }
         let member = self.generation.member.clone();
         let known = self.coordinator().is_some();
         if self.cfg.instance.is_none() && known && self.state != State::Unjoined && !member.is_empty() {

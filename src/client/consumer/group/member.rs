@@ -1,5 +1,7 @@
 //! The application's side of its membership: what poll does for the group before it returns records (`ConsumerCoordinator.poll`).
 
+mod reconcile;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::task::Context;
@@ -12,7 +14,7 @@ use super::membership::{Membership, Settings};
 use super::offsets::OffsetMap;
 use super::types::{CommitError, GroupMetadata, Rebalance};
 use crate::base::{Now, TopicPartition};
-use crate::client::config::ConsumerConfig;
+use crate::client::config::{ConsumerConfig, GroupProtocol};
 use crate::client::consumer::ConsumerError;
 use crate::client::consumer::fetcher::Fetcher;
 use crate::io::task::TaskSet;
@@ -49,6 +51,8 @@ pub(in crate::client::consumer) struct Member {
     auto_commit_ns: u64,
     retry_backoff_ms: u64,
     giving_up: GivingUp,
+    /// Partitions of which nothing is returned because they are about to be given up.
+    withheld: BTreeSet<TopicPartition>,
     /// The question for committed offsets of what has no position yet.
     asked: Option<u64>,
     /// A commit that the application waits for, or waited for.
@@ -75,7 +79,9 @@ impl Member {
     /// None without a group.id. Its task starts at once, and connects when there is a reason.
     pub fn start(cfg: &ConsumerConfig) -> Option<Self> {
         let settings = Settings::of(cfg)?;
-        let (cooperative, rebalance_timeout_ms) = (settings.cooperative(), settings.max_poll_interval_ms.into());
+        let consumer = settings.protocol == GroupProtocol::Consumer;
+        let (cooperative, rebalance_timeout_ms) =
+            (consumer || settings.cooperative(), settings.max_poll_interval_ms.into());
         let rng = io::rng(&format!("group backoff {}", cfg.common.client_id));
         let shared = Shared::new(Membership::new(settings, rng));
         let mut tasks = TaskSet::new();
@@ -90,6 +96,7 @@ impl Member {
             auto_commit_ns: 0,
             retry_backoff_ms: cfg.common.retry_backoff_ms,
             giving_up: GivingUp::Idle,
+            withheld: BTreeSet::new(),
             asked: None,
             waited: None,
             unattended: BTreeMap::new(),
@@ -208,6 +215,8 @@ impl Member {
             self.take_over(both, now, fetcher, assigned);
         } else if both.membership.must_prepare() {
             self.give_up(both, now, fetcher);
+        } else {
+            self.reconcile(both, now, fetcher);
         }
     }
     /// Before JoinGroup: commits what was consumed if that is wanted, then owns only what may be kept (`onJoinPrepare`).
@@ -257,8 +266,13 @@ impl Member {
         self.asked_anew(&mut both.membership);
         fetcher.hold(false);
         if gone.is_empty() {
+            // Of the consumer protocol even who owned nothing is told, since its member id does not tell.
+            if both.membership.take_fenced() {
+                self.rebalances.push(Rebalance::Lost(Vec::new(), both.membership.stamp(now)));
+            }
             return self.join(both, fetcher);
         }
+        both.membership.take_fenced();
         let (gone, stamp) = (gone.into_iter().collect(), both.membership.stamp(now));
         self.rebalances.push(if lost { Rebalance::Lost(gone, stamp) } else { Rebalance::Revoked(gone, stamp) });
         self.giving_up = GivingUp::Told;

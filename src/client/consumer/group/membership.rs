@@ -13,16 +13,19 @@
 //! assigned with [`Membership::take_joined`]. Heartbeats go on in Completing and Stable, whether it polls or not; but a member
 //! that has not polled for max.poll.interval.ms leaves.
 
+pub(super) mod next;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{
-    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest, OffsetFetchRequest,
-    SyncGroupRequest,
+    ConsumerGroupHeartbeatRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+    OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 
+use self::next::Next;
 use super::assignor::Topics;
 use super::joining::Assigning;
 use super::offsets::Offsets;
@@ -30,7 +33,7 @@ use super::types::{CommitError, GroupMetadata, OffsetAndMetadata, Stamp};
 use crate::base::random::Stream;
 use crate::base::time::NANOS_PER_MS;
 use crate::base::{BrokerId, Now, TopicPartition};
-use crate::client::config::{AssignorName, ConsumerConfig, exponential_backoff_ms};
+use crate::client::config::{AssignorName, ConsumerConfig, GroupProtocol, exponential_backoff_ms};
 
 /// As whom a request was sent, and whether its answer still concerns anybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +69,9 @@ pub(super) struct Settings {
     pub max_poll_interval_ms: u32,
     pub retry_backoff_ms: (u64, u64),
     pub assignors: Vec<AssignorName>,
+    pub protocol: GroupProtocol,
+    /// `group.remote.assignor`.
+    pub remote_assignor: Option<Arc<str>>,
 }
 
 impl Settings {
@@ -79,6 +85,8 @@ impl Settings {
             max_poll_interval_ms: cfg.max_poll_interval_ms,
             retry_backoff_ms: (cfg.common.retry_backoff_ms, cfg.common.retry_backoff_max_ms),
             assignors: cfg.partition_assignment_strategy.clone(),
+            protocol: cfg.group_protocol,
+            remote_assignor: cfg.group_remote_assignor.as_deref().map(Arc::from),
         })
     }
     /// Whether members keep what they own while they join: only if every assignor permits it (KIP-429).
@@ -94,6 +102,10 @@ pub(super) enum Ask {
     Sync(SyncGroupRequest),
     Heartbeat(HeartbeatRequest),
     Leave(LeaveGroupRequest),
+    /// Of the consumer protocol: it joins or stays.
+    Beat(ConsumerGroupHeartbeatRequest),
+    /// Of the consumer protocol: it leaves.
+    LastBeat(ConsumerGroupHeartbeatRequest),
     Commit(u64, OffsetCommitRequest),
     Offsets(u64, OffsetFetchRequest),
 }
@@ -154,13 +166,17 @@ pub(super) struct Membership {
     /// What the application must be told.
     fatal: Option<ResponseError>,
     pub offsets: Offsets,
+    /// With `group.protocol=consumer`.
+    next: Option<Next>,
     /// Something happened that the application may wait for.
     changed: bool,
 }
 
 impl Membership {
-    pub fn new(cfg: Settings, rng: Stream) -> Self {
+    pub fn new(cfg: Settings, mut rng: Stream) -> Self {
+        let next = (cfg.protocol == GroupProtocol::Consumer).then(|| Next::new(&mut rng));
         Self {
+            next,
             cfg,
             rng,
             state: State::Unjoined,
@@ -198,7 +214,10 @@ impl Membership {
     pub fn subscribe(&mut self, topics: BTreeSet<Arc<str>>) {
         if topics != self.topics {
             self.topics = topics;
-            self.request_rejoin("the subscription has changed");
+            // A member of the consumer protocol says so with its next heartbeat.
+            if self.next.is_none() || self.state == State::Unjoined {
+                self.request_rejoin("the subscription has changed");
+            }
         }
     }
     /// The application polls; true if somebody has waited for that.
@@ -284,7 +303,7 @@ impl Membership {
         std::mem::take(&mut self.changed)
     }
     fn wants_coordinator(&self) -> bool {
-        let joined = matches!(self.state, State::Completing | State::Stable);
+        let joined = self.keeps_in_touch();
         let searching = matches!(self.coordinator, Coordinator::Unknown { .. });
         searching && (joined || self.polling && !self.topics.is_empty() || self.offsets.is_waiting())
     }
@@ -292,7 +311,7 @@ impl Membership {
     /// its session runs: it soon asks another broker (`HeartbeatThread` forgets the question after one pause and asks after the next).
     pub fn find_ns(&self) -> Option<u64> {
         let Coordinator::Unknown { asked_ns, not_before_ns, .. } = self.coordinator else { return None };
-        let joined = matches!(self.state, State::Completing | State::Stable);
+        let joined = self.keeps_in_touch();
         let pauses_ns = 2 * self.cfg.retry_backoff_ms.0 * NANOS_PER_MS;
         match asked_ns {
             _ if !self.wants_coordinator() => None,
@@ -325,6 +344,9 @@ impl Membership {
         if let Some(request) = self.leaving.pop_front() {
             return Some(Ask::Leave(request));
         }
+        if let Some(request) = self.next.as_mut().and_then(|next| next.leaving.pop_front()) {
+            return Some(Ask::LastBeat(request));
+        }
         if let Some(request) = self.sync.take() {
             return Some(Ask::Sync(request));
         }
@@ -332,10 +354,14 @@ impl Membership {
             return Some(Ask::Commit(id, request));
         }
         if self.may_join() && self.join_not_before_ns <= now.mono_ns {
-            return self.join().map(Ask::Join);
+            return if self.next.is_some() { self.join_next(now).map(Ask::Beat) } else { self.join().map(Ask::Join) };
         }
-        if let Some((id, request)) = self.offsets.next_query(now, &self.cfg.group) {
+        let member = (self.next.is_some() && self.is_member()).then_some(&self.generation);
+        if let Some((id, request)) = self.offsets.next_query(now, &self.cfg.group, member) {
             return Some(Ask::Offsets(id, request));
+        }
+        if self.next.is_some() {
+            return self.beat_due(now).map(Ask::Beat);
         }
         let joined = matches!(self.state, State::Completing | State::Stable);
         (joined && !self.heartbeat_asked && self.heartbeat_ns <= now.mono_ns)
@@ -377,6 +403,10 @@ impl Membership {
             // Nobody looks for a coordinator only to leave it.
             self.leaves -= self.leaving.len();
             self.leaving.clear();
+            if let Some(next) = &mut self.next {
+                self.leaves -= next.leaving.len();
+                next.leaving.clear();
+            }
         }
     }
     /// There is no connection to the coordinator, and for a moment none may be tried.
@@ -410,6 +440,9 @@ impl Membership {
         tracing::debug!(group = %self.cfg.group, member = %self.generation.member, why, "membership is over");
         if self.is_member() {
             self.last = self.generation.clone();
+            if let Some(next) = &mut self.next {
+                next.fenced = true;
+            }
         }
         let member = if forget_id { "".into() } else { self.generation.member.clone() };
         self.generation = Generation { member, ..Generation::none() };

@@ -1,9 +1,10 @@
-//! A consumer's part in a group, classic protocol: membership, rebalances, committed offsets.
+//! A consumer's part in a group, of the classic or the consumer protocol: membership, rebalances, committed offsets.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`types`] | what the application hears and commits |
 //! | `membership`, `joining`, `heartbeat`, `offsets` | the state machine (pure) |
+//! | `membership::next`, `member::reconcile` | what is different with `group.protocol=consumer` (KIP-848) |
 //! | `protocol`, `assignor` | what members say to each other, and how the leader shares partitions out (pure) |
 //! | `driver` | the task that talks to the coordinator, also while the application is busy |
 //! | `member` | the application's side, inside poll: gives partitions up, takes them over, commits by itself |

@@ -80,6 +80,13 @@ impl Offsets {
         self.committed.remove(&id);
         self.answered.remove(&id);
     }
+    /// A member has gone to another epoch without a break: what it has asked for in the last one, it asks for in this one.
+    pub fn raise(&mut self, from: &Generation, to: &Generation) {
+        if from.id >= 0 {
+            let of_last = self.commits.values_mut().filter(|c| c.generation == *from);
+            of_last.for_each(|c| c.generation = to.clone());
+        }
+    }
     /// True while something waits for an answer.
     pub fn is_waiting(&self) -> bool {
         !self.commits.is_empty() || !self.queries.is_empty()
@@ -124,7 +131,13 @@ impl Offsets {
             .with_topics(topics);
         Some((*id, request))
     }
-    pub fn next_query(&mut self, now: Now, group: &str) -> Option<(u64, OffsetFetchRequest)> {
+    /// Members of the consumer protocol ask as such.
+    pub fn next_query(
+        &mut self,
+        now: Now,
+        group: &str,
+        member: Option<&Generation>,
+    ) -> Option<(u64, OffsetFetchRequest)> {
         let (id, query) = self.queries.iter_mut().find(|(_, q)| q.attempt.due(now))?;
         query.attempt.sent = true;
         let mut topics: Vec<OffsetFetchRequestTopics> = Vec::new();
@@ -135,7 +148,11 @@ impl Offsets {
             }
             topics.last_mut().expect("a topic was opened").partition_indexes.push(tp.partition);
         }
-        let group = OffsetFetchRequestGroup::default().with_group_id(wire(group).into()).with_topics(Some(topics));
+        let group = OffsetFetchRequestGroup::default()
+            .with_group_id(wire(group).into())
+            .with_member_id(member.map(|m| wire(&m.member)))
+            .with_member_epoch(member.map_or(-1, |m| m.id))
+            .with_topics(Some(topics));
         Some((*id, OffsetFetchRequest::default().with_groups(vec![group]).with_require_stable(true)))
     }
 }
@@ -193,6 +210,9 @@ impl Membership {
                 self.request_rejoin("a commit was refused: the group is rebalancing");
                 CommitError::RebalanceInProgress
             }
+            // The member is at another epoch than it knows: it asks again in that one (`isStaleEpochErrorAndValidEpochAvailable`).
+            E::StaleMemberEpoch if current && self.is_member() => CommitError::Retriable(error),
+            E::StaleMemberEpoch => CommitError::NotAMember,
             E::FencedInstanceId if current => {
                 self.fail(error);
                 CommitError::FencedInstanceId
@@ -230,7 +250,9 @@ impl Membership {
             self.coordinator_lost("OffsetFetch was refused");
         }
         let Some(failures) = self.offsets.queries.get(&id).map(|q| q.attempt.failures) else { return };
-        if result.as_ref().is_err_and(ResponseError::is_retriable) {
+        // A member that was fenced, or is at another epoch than it knew, asks again as what it is then.
+        let stale = matches!(result, Err(E::StaleMemberEpoch | E::UnknownMemberId));
+        if stale || result.as_ref().is_err_and(ResponseError::is_retriable) {
             let not_before_ns = now.after_ms(self.backoff_ms(failures));
             if let Some(query) = self.offsets.queries.get_mut(&id) {
                 query.attempt.again(not_before_ns);

@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod client;
+pub mod consumer_groups;
 pub mod controller;
 pub mod data;
 pub mod groups;
@@ -72,6 +73,12 @@ fn pair(key: i16) -> Result<(&'static Schema, &'static Schema), CodecError> {
         ApiKey::ListGroups => (&groups::LIST_GROUPS_REQUEST, &groups::LIST_GROUPS_RESPONSE),
         ApiKey::DeleteGroups => (&groups::DELETE_GROUPS_REQUEST, &groups::DELETE_GROUPS_RESPONSE),
         ApiKey::OffsetDelete => (&groups::OFFSET_DELETE_REQUEST, &groups::OFFSET_DELETE_RESPONSE),
+        ApiKey::ConsumerGroupHeartbeat => {
+            (&consumer_groups::CONSUMER_GROUP_HEARTBEAT_REQUEST, &consumer_groups::CONSUMER_GROUP_HEARTBEAT_RESPONSE)
+        }
+        ApiKey::ConsumerGroupDescribe => {
+            (&consumer_groups::CONSUMER_GROUP_DESCRIBE_REQUEST, &consumer_groups::CONSUMER_GROUP_DESCRIBE_RESPONSE)
+        }
         ApiKey::FetchSnapshot => (&quorum::FETCH_SNAPSHOT_REQUEST, &quorum::FETCH_SNAPSHOT_RESPONSE),
         ApiKey::Vote => (&quorum::VOTE_REQUEST, &quorum::VOTE_RESPONSE),
         ApiKey::BeginQuorumEpoch => (&quorum::BEGIN_QUORUM_EPOCH_REQUEST, &quorum::BEGIN_QUORUM_EPOCH_RESPONSE),

@@ -60,7 +60,7 @@ proptest! {
     #[test]
     fn members_come_to_own_everything_and_nothing_twice(
         statics in 0..=MEMBERS,
-        strategy in prop::sample::select(&["range", "roundrobin", "sticky", "cooperative-sticky", "range,cooperative-sticky"][..]),
+        strategy in prop::sample::select(&["range", "roundrobin", "sticky", "cooperative-sticky", "range,cooperative-sticky", CONSUMER, CONSUMER, CONSUMER][..]),
         seed in any::<u64>(),
         steps in prop::collection::vec(step(), 1..50),
     ) {

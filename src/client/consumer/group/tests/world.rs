@@ -8,18 +8,31 @@ use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use kafka_protocol::messages::{JoinGroupResponse, OffsetFetchResponse, SyncGroupResponse};
 
 use crate::base::random::Stream;
-use crate::base::{BrokerId, Now, Offset, TopicPartition};
-use crate::client::config::ConsumerConfig;
+use crate::base::{BrokerId, Now, Offset, TopicId, TopicPartition};
+use crate::client::config::{ConsumerConfig, GroupProtocol};
 use crate::client::consumer::group::assignor::Topics;
 use crate::client::consumer::group::membership::{Ask, Generation, Membership, Settings, State};
 use crate::client::consumer::group::types::{CommitError, OffsetAndMetadata};
-use crate::group::{AppendId, Caller, Coordinator, GroupConfig, LogRecord, Output, Reply, Ticket};
+use crate::group::{AppendId, Caller, Coordinator, GroupConfig, LogRecord, Output, Reply, Ticket, TopicInfo};
 
 pub const GROUP: &str = "billing";
 pub const TOPIC: &str = "orders";
 pub const STEP_MS: u64 = 50;
 pub const SESSION_MS: u64 = 10_000;
 pub const POLL_MS: u64 = 30_000;
+/// In the place of a strategy: the consumer protocol.
+pub const CONSUMER: &str = "consumer";
+
+fn group_config() -> GroupConfig {
+    GroupConfig {
+        consumer_session_timeout_ms: SESSION_MS,
+        consumer_heartbeat_interval_ms: 3_000,
+        ..GroupConfig::default()
+    }
+}
+fn topic_id(name: &str) -> TopicId {
+    TopicId::from_u128(name.bytes().fold(0, |id, byte| id * 256 + u128::from(byte)))
+}
 
 /// What a request was for, and as whom it was sent.
 #[derive(Clone, Debug)]
@@ -28,6 +41,7 @@ pub enum Purpose {
     Sync(Generation),
     Heartbeat(Generation),
     Leave,
+    Beat(Generation),
     Commit(u64),
     Offsets(u64),
 }
@@ -74,11 +88,14 @@ pub struct World {
 
 fn settings(strategy: &str, instance: Option<String>) -> Settings {
     let mut cfg = ConsumerConfig::default();
+    if strategy == CONSUMER {
+        cfg.set("group.protocol", "consumer").unwrap();
+    }
     for (key, value) in [
         ("group.id", GROUP.to_owned()),
         ("session.timeout.ms", SESSION_MS.to_string()),
         ("max.poll.interval.ms", POLL_MS.to_string()),
-        ("partition.assignment.strategy", strategy.to_owned()),
+        ("partition.assignment.strategy", if strategy == CONSUMER { "range" } else { strategy }.to_owned()),
     ] {
         cfg.set(key, &value).unwrap();
     }
@@ -92,7 +109,7 @@ impl World {
     pub fn new(members: usize, statics: usize, strategy: &'static str, seed: u64) -> Self {
         let mut world = Self {
             now_ms: 0,
-            coordinator: Coordinator::new(GroupConfig::default(), Stream::new(0, "ids"), Now::default()),
+            coordinator: Coordinator::new(group_config(), Stream::new(0, "ids"), Now::default()),
             broker: 1,
             members: Vec::new(),
             topics: Topics::from([(TOPIC.into(), 6)]),
@@ -168,7 +185,7 @@ impl World {
         self.log.truncate(self.committed);
         self.broker += 1;
         self.lives += 1;
-        let mut next = Coordinator::new(GroupConfig::default(), Stream::new(self.lives, "ids"), now);
+        let mut next = Coordinator::new(group_config(), Stream::new(self.lives, "ids"), now);
         for record in self.log.iter().flat_map(|(_, records)| records) {
             next.replay(now, &record.key, record.value.as_deref()).expect("a record of a coordinator");
         }
@@ -179,6 +196,8 @@ impl World {
     pub fn run_ms(&mut self, ms: u64) {
         for _ in 0..ms / STEP_MS {
             self.now_ms += STEP_MS;
+            let info = |(name, n): (&Arc<str>, &i32)| (name.clone(), TopicInfo { id: topic_id(name), partitions: *n });
+            self.coordinator.set_topics(self.topics.iter().map(info).collect());
             if self.coordinator.next_deadline() <= self.now().mono_ns {
                 let mut out = Vec::new();
                 self.coordinator.tick(self.now(), &mut out);
@@ -251,6 +270,10 @@ impl World {
                 let reply = self.coordinator.heartbeat(now, &r);
                 out.push(Output::Reply(ticket, Reply::Heartbeat(reply)));
             }
+            Ask::Beat(r) | Ask::LastBeat(r) => {
+                let caller = Caller { version: 1, ..caller };
+                self.coordinator.consumer_heartbeat(now, ticket, &caller, &r, &mut out);
+            }
             Ask::Leave(r) => {
                 let reply = self.coordinator.leave(now, &r, 5, &mut out);
                 out.push(Output::Reply(ticket, Reply::Leave(reply)));
@@ -269,6 +292,8 @@ impl World {
             (Purpose::Heartbeat(sent), Some(Reply::Heartbeat(r))) => core.heard(now, &sent, Some(r.error_code)),
             (Purpose::Heartbeat(sent), _) => core.heard(now, &sent, None),
             (Purpose::Leave, _) => core.left(),
+            (Purpose::Beat(sent), Some(Reply::ConsumerHeartbeat(r))) => core.beat_answered(now, &sent, Some(&r)),
+            (Purpose::Beat(sent), _) => core.beat_answered(now, &sent, None),
             (Purpose::Commit(id), Some(Reply::Commit(r))) => core.commit_answered(now, id, Some(&r)),
             (Purpose::Commit(id), _) => core.commit_answered(now, id, None),
             (Purpose::Offsets(id), reply) => {
@@ -305,6 +330,15 @@ impl World {
             }
             core.prepared(member.owned.clone());
         }
+        if let Some(told) = core.told(&member.owned) {
+            member.rejoins += usize::from(told != member.owned);
+            member.owned = told;
+            core.reconciled(now, &member.owned);
+        }
+        if core.cfg.protocol == GroupProtocol::Consumer {
+            // Whoever is refused for a while polls on and tries again.
+            core.take_fatal();
+        }
         let ended = member.commits.keys().filter_map(|id| Some((*id, core.offsets.take_commit(*id)?)));
         for (id, result) in ended.collect::<Vec<_>>() {
             member.commits.remove(&id);
@@ -327,6 +361,7 @@ impl World {
             core.found(now, Ok(BrokerId(broker)));
         }
         core.saw_topics(&topics);
+        core.saw_names(topics.keys().map(|name| (topic_id(name), name.clone())));
         core.assign(&topics);
         while let Some(ask) = self.members[who].core.next(now) {
             self.post(who, ask, delay);
@@ -339,7 +374,8 @@ impl World {
             Ask::Join(_) => Purpose::Join(sent),
             Ask::Sync(_) => Purpose::Sync(sent),
             Ask::Heartbeat(_) => Purpose::Heartbeat(sent),
-            Ask::Leave(_) => Purpose::Leave,
+            Ask::Leave(_) | Ask::LastBeat(_) => Purpose::Leave,
+            Ask::Beat(_) => Purpose::Beat(sent),
             Ask::Commit(id, _) => Purpose::Commit(*id),
             Ask::Offsets(id, _) => Purpose::Offsets(*id),
         };
@@ -368,7 +404,9 @@ impl World {
     /// The ids of those whom the coordinator counts as members.
     pub fn current(&self) -> BTreeSet<Arc<str>> {
         let described = self.coordinator.describe(GROUP, 5);
-        described.members.iter().map(|m| m.member_id.as_str().into()).collect()
+        let of_next = self.coordinator.describe_consumer(GROUP);
+        let of_next = of_next.members.iter().map(|m| m.member_id.as_str().into());
+        described.members.iter().map(|m| m.member_id.as_str().into()).chain(of_next).collect()
     }
     /// Two members of one generation, or two whom the coordinator knows and waits for, never own the same.
     fn check(&self) {
@@ -423,6 +461,10 @@ fn refused(purpose: &Purpose) -> Option<Reply> {
         Purpose::Heartbeat(_) => {
             let response = kafka_protocol::messages::HeartbeatResponse::default();
             Some(Reply::Heartbeat(response.with_error_code(code)))
+        }
+        Purpose::Beat(_) => {
+            let response = kafka_protocol::messages::ConsumerGroupHeartbeatResponse::default();
+            Some(Reply::ConsumerHeartbeat(response.with_error_code(code)))
         }
         // To these silence is an answer as good: the connection is gone with the broker.
         Purpose::Leave | Purpose::Commit(_) | Purpose::Offsets(_) => None,

@@ -1,0 +1,4 @@
+mod assigning;
+mod schedules;
+mod stories;
+mod world;
