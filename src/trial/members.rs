@@ -60,7 +60,7 @@ pub(super) async fn audit(witness: &Witness, bootstrap: &str, lively: impl Fn(&s
                 Err(error) => Some(error.clone()),
                 Ok(offsets) => offsets
                     .iter()
-                    .find(|(tp, offset)| lively(group) && *offset < dealt(tp))
+                    .find(|(tp, offset)| lively(group) && (*offset).max(witness.log_start(tp)) < dealt(tp))
                     .map(|(tp, offset)| format!("{tp}: {offset} is committed of {} dealt with", dealt(tp))),
             };
             match pending {

@@ -14,9 +14,10 @@ use super::store::Store;
 use crate::base::TopicPartition;
 use crate::client::config::{ConsumerConfig, GroupProtocol, ProducerConfig};
 use crate::client::consumer::group::{CommitError, OffsetAndMetadata, Rebalance};
-use crate::client::consumer::{ConsumedRecord, Consumer};
+use crate::client::consumer::{ConsumedRecord, Consumer, ConsumerError};
 use crate::io::clock;
 use crate::io::task::{TaskSet, shutdown_requested};
+use kafka_protocol::ResponseError;
 
 /// How long one poll waits for records.
 const POLL_TIMEOUT: Duration = Duration::from_millis(500);
@@ -186,6 +187,8 @@ impl Application {
             self.hear_rebalances().await;
             match polled {
                 Ok(records) => self.batch(records).await?,
+                // Fatal for this consumer (`FencedInstanceIdException`): only a new process, which knows no member id, may join again.
+                Err(ConsumerError::Group(ResponseError::FencedInstanceId)) => return Err(Dies),
                 Err(error) => tracing::warn!(process = %self.plan.process, %error, "poll failed"),
             }
         }
@@ -224,6 +227,10 @@ impl Application {
 
     async fn batch(&mut self, records: Vec<ConsumedRecord>) -> Result<(), Dies> {
         if records.is_empty() {
+            // What a rebalance has kept from being committed does not wait for more records.
+            if !self.owed.is_empty() {
+                self.commit(&self.owed.clone()).await;
+            }
             return Ok(());
         }
         for record in &records {

@@ -61,6 +61,8 @@ pub struct Cluster {
     controllers: BTreeSet<BrokerId>,
     absent: Mutex<BTreeSet<BrokerId>>,
     paused: Mutex<BTreeMap<BrokerId, bool>>,
+    /// Nodes whose disk stalls.
+    stalled: Mutex<BTreeSet<BrokerId>>,
     /// Brokers that were asked to stop, and whether they are to start again once they have ended.
     stopping: Arc<Mutex<BTreeMap<BrokerId, bool>>>,
     /// Hosts of client processes by name.
@@ -130,6 +132,7 @@ impl Cluster {
             controllers: plan.controllers.keys().copied().collect(),
             absent: Mutex::new(plan.absent.clone()),
             paused: Mutex::default(),
+            stalled: Mutex::default(),
             stopping: Arc::default(),
             clients: Mutex::default(),
             tampers: Mutex::default(),
@@ -303,7 +306,17 @@ impl Cluster {
     pub fn resume(&self, id: BrokerId) {
         if self.paused.lock().remove(&id).is_some() {
             self.world.resume(self.host(id));
-            self.watcher.node_stands(id, false);
+            self.watcher.node_stands(id, self.stalled.lock().contains(&id));
+        }
+    }
+    /// The disk of a host does nothing, or goes on. What waits for it stands still; of a voter that is everything, because one
+    /// thread both writes the metadata log and hears of the others (`KafkaRaftClient`).
+    pub fn stall_disk(&self, host: HostId, stalled: bool) {
+        self.world.stall_disk(host, stalled);
+        let Some(id) = self.nodes().find(|id| self.host(*id) == host) else { return };
+        let changed = if stalled { self.stalled.lock().insert(id) } else { self.stalled.lock().remove(&id) };
+        if changed && !self.is_paused(id) {
+            self.watcher.node_stands(id, stalled);
         }
     }
     /// True while the process stands still.

@@ -66,7 +66,7 @@ impl Engine<'_> {
                 Undo::Unlose(from, to) => world.lossy_link(from, to, 0),
                 Undo::Uncorrupt(from, to) => world.corrupt_frames(from, to, 0),
                 Undo::Unclog(from, to) => world.clog(from, to, false),
-                Undo::Unstall(host) => world.stall_disk(host, false),
+                Undo::Unstall(host) => self.cluster.stall_disk(host, false),
                 Undo::Unslow(host) => world.slow_disk(host, None),
                 Undo::Unfail(host, op) => world.fail_disk(host, op, 0),
                 Undo::Unfill(host) => world.fill_disk(host, None),

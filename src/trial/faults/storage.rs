@@ -14,9 +14,10 @@ impl Engine<'_> {
     pub(super) fn storage_and_clocks(&mut self, action: &Action) -> Vec<Undo> {
         let world = self.cluster.world().clone();
         match action {
-            Action::DiskStall(target) => self.touch(target, ("'s disk stalls", None), Undo::Unstall, |host| {
-                world.stall_disk(host, true);
-            }),
+            Action::DiskStall(target) => {
+                let cluster = self.cluster;
+                self.touch(target, ("'s disk stalls", None), Undo::Unstall, |host| cluster.stall_disk(host, true))
+            }
             Action::DiskSlow(slow) => {
                 let limit = slow.bandwidth.map(|b| format!(", {b}/s")).unwrap_or_default();
                 let what = format!("'s disk is slow ({} for everything{limit})", slow.latency);
@@ -131,7 +132,7 @@ impl Engine<'_> {
     /// Ends whatever is wrong with a host's disk and clocks. Where a wall clock has been stepped to, it stays.
     pub(super) fn cure(&self, host: HostId) {
         let world = self.cluster.world();
-        world.stall_disk(host, false);
+        self.cluster.stall_disk(host, false);
         world.slow_disk(host, None);
         for op in [DiskOp::Read, DiskOp::Append, DiskOp::Sync] {
             world.fail_disk(host, op, 0);
