@@ -3,6 +3,7 @@
 use super::verdict::{Audit, Letter};
 use super::{Application, Court, Delivery, Promises};
 use crate::base::{BrokerId, Offset, TopicPartition};
+use crate::broker::probe::Event;
 use crate::world::history::{Op, Value};
 use crate::world::member::{Commit, Handled, MemberOp, Part, Step};
 
@@ -212,6 +213,22 @@ fn offs_names_a_member_that_starts_elsewhere_than_its_group_has_committed() {
     s.step(2, Step::Assigned, 2, &[0]).read(2, 2).accepts();
     s.step(2, Step::Revoked, 2, &[0]).step(2, Step::Assigned, 3, &[0]).read(2, 3);
     s.violates("OFFS");
+}
+
+#[test]
+fn offs_lets_a_member_begin_behind_what_was_compacted_and_no_further() {
+    let begins_at = |offset: i64| {
+        let mut s = Story::new();
+        s.begin(1).step(1, Step::Assigned, 1, &[0]).read(1, 0).commit(1, 1, 3).tell(1, MemberOp::Ended);
+        let compacted = Event::LogCompacted { tp: tp(0), base: Offset(0), next: Offset(6), batches: Vec::new() };
+        s.court.observe(0, BrokerId(1), &compacted);
+        s.begin(2).step(2, Step::Assigned, 2, &[0]).read(2, offset);
+        s
+    };
+    begins_at(3).accepts();
+    begins_at(6).accepts();
+    begins_at(7).violates("OFFS");
+    begins_at(2).violates("OFFS");
 }
 
 #[test]
