@@ -1,15 +1,24 @@
 //! AT-LEAST-ONCE: an application that claims it skips no record: whatever is committed past was processed.
 //!
 //! No stricter: a record that cannot be processed and is passed over, or written to the dead-letter topic, was dealt
-//! with; what retention has removed is gone; what lies above the committed offset may still come; where an election has given
+//! with; what retention has removed is gone, and what a cleaner has taken from the leader that a member read from may still be
+//! on another replica (`LogCleaner` runs on each by itself); what lies above the committed offset may still come; where an election has given
 //! up what was committed (`ground::restart`), new records may stand at offsets that the application is past.
+
+use std::ops::Range;
 
 use super::delivery::{Application, Delivery, claiming, which};
 use super::groups::Groups;
 use super::verdict::{Audit, Findings};
 use crate::base::Offset;
 
-pub(super) fn audit(audit: &Audit, sure: Offset, groups: &Groups, applications: &[Application], out: &mut Findings) {
+pub(super) fn audit(
+    audit: &Audit,
+    sure: &Range<Offset>,
+    groups: &Groups,
+    applications: &[Application],
+    out: &mut Findings,
+) {
     for (app, account) in claiming(Delivery::AtLeastOnce, audit, groups, applications) {
         for span in account.skipped(audit, sure) {
             let committed = account.committed.get(&audit.tp).copied().unwrap_or_default();

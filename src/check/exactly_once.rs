@@ -3,12 +3,20 @@
 //! No stricter: a record may be processed again if its effect on the store is not; see AT-LEAST-ONCE for what counts as
 //! skipped.
 
+use std::ops::Range;
+
 use super::delivery::{Application, Delivery, claiming, which};
 use super::groups::Groups;
 use super::verdict::{Audit, Findings};
 use crate::base::Offset;
 
-pub(super) fn audit(audit: &Audit, sure: Offset, groups: &Groups, applications: &[Application], out: &mut Findings) {
+pub(super) fn audit(
+    audit: &Audit,
+    sure: &Range<Offset>,
+    groups: &Groups,
+    applications: &[Application],
+    out: &mut Findings,
+) {
     for (app, account) in claiming(Delivery::ExactlyOnce, audit, groups, applications) {
         for span in account.skipped(audit, sure) {
             out.report("EXACTLY-ONCE", None, format!("group {}: {} never processed", app.group, which(&span)));

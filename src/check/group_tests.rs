@@ -266,6 +266,20 @@ fn at_least_once_names_exactly_the_skipped_offsets() {
 }
 
 #[test]
+fn at_least_once_does_not_ask_for_what_a_cleaner_may_have_taken_from_the_leader() {
+    let compacted_below = |next: i64| {
+        let mut s = Story::new();
+        s.begin(1).step(1, Step::Assigned, 1, &[0]).process(1, &[0, 1, 3]).commit(1, 1, 4);
+        let compacted = Event::LogCompacted { tp: tp(0), base: Offset(0), next: Offset(next), batches: Vec::new() };
+        s.court.observe(0, BrokerId(1), &compacted);
+        s.audit(4);
+        s
+    };
+    compacted_below(3).accepts();
+    compacted_below(2).violates("AT-LEAST-ONCE");
+}
+
+#[test]
 fn at_least_once_accepts_repetitions_and_records_that_were_given_up() {
     let mut s = two_members();
     s.process(1, &[0, 1]).process(2, &[0, 1]);

@@ -3,6 +3,7 @@
 //! Facts only; the properties are judged in files of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::verdict::{Audit, Span};
@@ -174,16 +175,20 @@ impl Member {
 }
 
 impl Account {
-    /// Records of a partition that are committed past and were never processed, nor given up for a reason; only those below
-    /// `sure` are looked at, where the log has never begun anew.
+    /// Records of a partition that are committed past and were never processed, nor given up for a reason; only those in
+    /// `sure` are looked at, where every replica had the record and the log has never begun anew.
     #[must_use]
-    pub fn skipped(&self, audit: &Audit, sure: Offset) -> Vec<Span> {
-        let committed = self.committed.get(&audit.tp).copied().unwrap_or(Offset::ZERO).min(sure);
+    pub fn skipped(&self, audit: &Audit, sure: &Range<Offset>) -> Vec<Span> {
+        let committed = self.committed.get(&audit.tp).copied().unwrap_or(Offset::ZERO).min(sure.end);
         let dealt = |offset: &Offset| {
             self.processed.get(&audit.tp).is_some_and(|p| p.contains_key(offset))
                 || self.given_up.get(&audit.tp).is_some_and(|p| p.contains_key(offset))
         };
-        let below = audit.records.iter().map(|(offset, _)| *offset).filter(|offset| *offset < committed);
+        let below = audit
+            .records
+            .iter()
+            .map(|(offset, _)| *offset)
+            .filter(|offset| sure.start <= *offset && *offset < committed);
         spans(&audit.tp, below.filter(|offset| !dealt(offset)))
     }
     /// The offset after the last record of a partition that was dealt with; 0 if none was.

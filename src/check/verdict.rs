@@ -1,6 +1,7 @@
 //! What the oracles say: violations, permitted losses, and what an auditor read.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::delivery::Application;
 use super::groups::Groups;
@@ -139,7 +140,13 @@ pub struct Findings {
 
 impl Findings {
     /// Adds what became of a partition's records in each group that reads it.
-    pub(super) fn account(&mut self, audit: &Audit, sure: Offset, groups: &Groups, applications: &[Application]) {
+    pub(super) fn account(
+        &mut self,
+        audit: &Audit,
+        sure: &Range<Offset>,
+        groups: &Groups,
+        applications: &[Application],
+    ) {
         self.letters.extend(audit.letters.iter().cloned());
         for app in applications.iter().filter(|app| app.topics.iter().any(|t| **t == *audit.tp.topic)) {
             let Some(account) = groups.account(&app.group) else { continue };

@@ -128,7 +128,8 @@ fn compacted(stream: &mut Stream) -> Config {
     set("cleanup.policy", if also_deleted { "compact,delete" } else { "compact" });
     // As in `config`: larger than any batch of the drawn producers.
     set("segment.bytes", &stream.between(12 << 10, 20 << 10).to_string());
-    set("min.cleanable.dirty.ratio", *stream.pick(&["0.0", "0.01", "0.1", "0.3"]));
+    let ratio: &str = stream.pick::<&str>(&["0.0", "0.01", "0.1", "0.3"]);
+    set("min.cleanable.dirty.ratio", ratio);
     for (key, low, high) in
         [("delete.retention.ms", 100, 20_000), ("min.compaction.lag.ms", 100, 5_000), ("segment.ms", 1_000, 20_000)]
     {

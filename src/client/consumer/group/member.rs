@@ -196,12 +196,14 @@ impl Member {
         }
         self.find_positions(&mut both, fetcher);
         self.auto_commit(&mut both, now, fetcher);
+        // What is due and was not done waits for the coordinator, and the task behind the membership wakes whoever polls.
+        let ahead = |at: u64| if at > now.mono_ns { at } else { u64::MAX };
         let committing = match self.giving_up {
-            GivingUp::Committing { until_ns, .. } => until_ns,
+            GivingUp::Committing { until_ns, .. } => ahead(until_ns),
             _ => u64::MAX,
         };
-        let auto = if self.auto_commit_ms.is_some() { self.auto_commit_ns } else { u64::MAX };
-        committing.min(if auto > now.mono_ns { auto } else { u64::MAX })
+        let auto = if self.auto_commit_ms.is_some() { ahead(self.auto_commit_ns) } else { u64::MAX };
+        committing.min(auto)
     }
 
     fn rebalance(&mut self, both: &mut Both, now: Now, fetcher: &mut Fetcher) {

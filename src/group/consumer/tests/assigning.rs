@@ -7,6 +7,9 @@ use crate::base::TopicId;
 use crate::group::consumer::assignors::{self, Subscriber};
 use crate::group::consumer::{Assignor, Assignors, Partitions, TopicInfo};
 
+/// What is drawn for a member: topics by number, an instance id, and what it had before.
+type Drawn = (BTreeSet<usize>, Option<String>, Vec<(u128, i32)>);
+
 fn topic(n: u128, partitions: i32) -> TopicInfo {
     TopicInfo { id: TopicId::from_u128(n), partitions }
 }
@@ -19,12 +22,11 @@ fn members() -> impl Strategy<Value = BTreeMap<Arc<str>, Subscriber>> {
         prop::collection::vec((0..4u128, 0..7i32), 0..8),
     );
     (sizes, prop::collection::btree_map("[a-h]", one, 1..7)).prop_map(|(sizes, members)| {
-        let member =
-            |(id, (topics, instance, before)): (String, (BTreeSet<usize>, Option<String>, Vec<(u128, i32)>))| {
-                let topics = topics.into_iter().map(|t| topic(t as u128, sizes[t])).collect();
-                let before = before.into_iter().map(|(t, p)| (TopicId::from_u128(t), p)).collect();
-                (Arc::from(id), Subscriber { instance: instance.map(Arc::from), topics, before })
-            };
+        let member = |(id, (topics, instance, before)): (String, Drawn)| {
+            let topics = topics.into_iter().map(|t| topic(t as u128, sizes[t])).collect();
+            let before = before.into_iter().map(|(t, p)| (TopicId::from_u128(t), p)).collect();
+            (Arc::from(id), Subscriber { instance: instance.map(Arc::from), topics, before })
+        };
         members.into_iter().map(member).collect()
     })
 }
