@@ -43,12 +43,6 @@ zoo! {
     /// The answer to an epoch lookup carries an offset and no epoch: a follower whose last epoch the leader never had
     /// cuts at an offset that means nothing to its own log, and keeps records that the leader does not have.
     EpochLookupWithoutEpoch = "epoch-lookup-without-epoch", "KIP-279, KAFKA-6361";
-    /// A new leader records where its epoch begins at its first append and not when it is elected: of elections without a
-    /// write between them nobody knows afterwards, and what a follower has of the old epoch is taken for the new one's.
-    EpochStartNotRecorded = "epoch-start-not-recorded", "KAFKA-7415";
-    /// Fetches and epoch lookups are answered whatever leadership the asker believes in: a leader that was deposed while
-    /// it stood still serves followers of its successor, and a leader serves those who still follow its predecessor.
-    UnfencedFetch = "unfenced-fetch", "KIP-320";
     /// A leader takes a replica into the ISR that has reached the high watermark, though not the start of the
     /// leadership: a new leader's high watermark may lag behind what its predecessor has acknowledged.
     IsrJoinBelowEpochStart = "isr-join-below-epoch-start", "KAFKA-7128";

@@ -114,7 +114,7 @@ pub struct CheckArgs {
 /// Options of `swarm`.
 #[derive(Clone, Debug, Args)]
 pub struct SwarmArgs {
-    /// calm, network, disk, clock, control-plane, replication, groups or everything
+    /// calm, network, disk, clock, control-plane, replication, groups, everything
     #[arg(long, value_name = "NAME", default_value = "everything", hide_default_value = true)]
     pub profile: String,
     /// The first N seeds, or those from A up to but without B [default: 100]

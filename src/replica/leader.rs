@@ -66,7 +66,7 @@ impl ReplicaCore {
     /// Records (epoch, log end) before any append (KAFKA-7415) and lets followers' lag count anew.
     fn begin_leadership(&mut self, leader: &mut Leader, was_leader: bool, ctx: &Ctx, out: &mut Vec<Output>) {
         leader.epoch_start = self.log.log_end();
-        if !planted(Bug::EpochStartNotRecorded) && self.log.begin_epoch(self.leader_epoch) {
+        if self.log.begin_epoch(self.leader_epoch) {
             out.push(Output::EpochsChanged);
         }
         if was_leader {

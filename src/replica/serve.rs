@@ -14,7 +14,7 @@ impl ReplicaCore {
     /// # Errors
     /// FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR.
     pub fn check_leading(&self, current: LeaderEpoch) -> Result<(), ResponseError> {
-        if current != LeaderEpoch::NONE && !planted(Bug::UnfencedFetch) {
+        if current != LeaderEpoch::NONE {
             if current < self.leader_epoch {
                 mark(Mark::FencedEpoch);
                 return Err(ResponseError::FencedLeaderEpoch);

@@ -128,7 +128,7 @@ fn a_value_of_the_wrong_type_or_out_of_bounds_is_named_with_what_belongs_there()
         (
             "{ \"leader-of\": \"UserEvents-1\" }",
             "{ }",
-            "faults[4].isolate: one of broker, client, leader-of, follower-of, isr-member-of, coordinator-of, region is missing",
+            "faults[4].isolate: one of broker, node, client, leader-of, follower-of, isr-member-of, coordinator-of, region is missing",
         ),
         (
             "{ \"leader-of\": \"UserEvents-1\" }",

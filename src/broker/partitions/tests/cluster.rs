@@ -39,6 +39,8 @@ pub struct Table {
     pub running: BTreeMap<i32, Partitions>,
     /// The epoch of the clean shutdown that each broker found when it started last.
     pub clean: BTreeMap<i32, Option<BrokerEpoch>>,
+    /// The epoch that each broker registered in last.
+    pub epochs: BTreeMap<i32, BrokerEpoch>,
     pub events: Vec<(BrokerId, Event)>,
 }
 
@@ -155,7 +157,8 @@ impl Cluster {
             fenced: false,
             ..RegisterBrokerRecord::default()
         })]);
-        let table = self.table.lock();
+        let mut table = self.table.lock();
+        table.epochs.insert(id, epoch);
         (epoch, table.history.len(), table.image.clone())
     }
     fn next(&self, seen: &mut usize) -> Option<(Image, Changes)> {
