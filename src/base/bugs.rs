@@ -64,10 +64,6 @@ zoo! {
     RetentionPastHighWatermark = "retention-past-high-watermark", "KAFKA-5634";
     /// A log goes on appending after a write that failed: what came before is missing from the middle.
     AppendAfterIoError = "append-after-io-error", "KAFKA-10778";
-    /// The mark of a clean shutdown is removed only when all logs are loaded, and nobody waits until that is durable: a
-    /// power cut soon after brings it back, and the next start takes logs for clean that were never closed, torn ends and
-    /// all.
-    CleanMarkerSurvives = "clean-marker-survives", "KAFKA-10471";
     /// A follower numbers what it fetches by counting on from its own end instead of taking the leader's offsets over:
     /// whatever has been evicted in between shifts all that follows.
     OffsetFromRetainedCount = "offset-from-retained-count", "Redpanda 2326";

@@ -210,12 +210,6 @@ fn a_commit_of_a_generation_that_is_over_is_found() {
 }
 
 #[test]
-fn a_mark_of_a_clean_shutdown_that_comes_back_is_found() {
-    let found = hunt(Bug::CleanMarkerSurvives, 20, short_lives);
-    assert!(!found.is_empty());
-}
-
-#[test]
 fn offsets_that_are_counted_are_found() {
     let found = hunt(Bug::OffsetFromRetainedCount, 20, evictions);
     assert!(!found.is_empty());

@@ -66,7 +66,7 @@ fn a_failed_sync_ends_the_broker_and_it_rejoins() {
         {"at": "5s", "disk-error": {"on": {"broker": 3}, "op": "sync", "count": 1}},
         {"at": "30s", "start": {"broker": 3}}
     ]));
-    assert!(at(&verdict, "the process of broker 3 ends") >= 5_000);
+    assert!(at(&verdict, "the process of node 3 ends") >= 5_000);
     at(&verdict, "broker 3 starts");
 }
 
@@ -76,7 +76,7 @@ fn a_full_disk_ends_the_broker_and_room_brings_it_back() {
         {"at": "5s", "for": "20s", "disk-full": {"on": {"broker": 2}, "left": "0B"}},
         {"at": "30s", "start": {"broker": 2}}
     ]));
-    at(&verdict, "the process of broker 2 ends");
+    at(&verdict, "the process of node 2 ends");
     at(&verdict, "broker 2 starts");
 }
 
@@ -194,7 +194,7 @@ fn a_broker_whose_disk_fails_before_it_has_registered_ends() {
         {"at": "15s", "disk-error": {"on": {"broker": 3}, "op": "append"}},
         {"at": "25s", "start": {"broker": 3}}
     ]));
-    let ended = at(&verdict, "the process of broker 3 ends");
+    let ended = at(&verdict, "the process of node 3 ends");
     assert!((15_000..=17_000).contains(&ended), "{ended}");
 }
 

@@ -21,7 +21,9 @@ fn a_fault_scenario_fails_without_its_faults() {
     let mut tried = 0;
     for path in scenario_files() {
         let mut scenario = load(&path);
-        if scenario.faults.is_empty() {
+        // What a regression expects is that nothing is wrong.
+        let regression = path.parent().is_some_and(|folder| folder.ends_with("regressions"));
+        if scenario.faults.is_empty() || regression {
             continue;
         }
         scenario.faults.clear();

@@ -13,7 +13,6 @@ use tokio::sync::Notify;
 use super::checkpoints::{CheckpointFiles, Written};
 use super::partition::Partition;
 use super::shared::Shared;
-use crate::base::bugs::{Bug, planted};
 use crate::base::{BrokerEpoch, Offset, TopicPartition};
 use crate::broker::probe::{BatchMark, Event};
 use crate::io::disk::{Disk, Volume};
@@ -48,11 +47,7 @@ impl Logs {
     /// Those of the disk.
     pub async fn load(disk: Disk, dir: String) -> io::Result<(Self, Option<BrokerEpoch>)> {
         files::create_dir(&disk, &dir).await?;
-        let clean = if planted(Bug::CleanMarkerSurvives) {
-            checkpoint::read_clean_shutdown(&disk, &dir).await?
-        } else {
-            checkpoint::take_clean_shutdown(&disk, &dir).await?
-        };
+        let clean = checkpoint::take_clean_shutdown(&disk, &dir).await?;
         let written = Written {
             high_watermarks: read(&disk, &dir, checkpoint::HIGH_WATERMARK).await?,
             recovery_points: read(&disk, &dir, checkpoint::RECOVERY_POINT).await?,
@@ -83,9 +78,6 @@ impl Logs {
             } else if let Some(tp) = parse_dir(&name) {
                 partitions.extend(self.open_found(shared, &path, tp, clean).await?);
             }
-        }
-        if planted(Bug::CleanMarkerSurvives) {
-            checkpoint::remove_clean_shutdown(&self.disk, &self.dir).await?;
         }
         Ok(partitions)
     }

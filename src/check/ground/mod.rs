@@ -97,6 +97,7 @@ impl Ground {
             Event::PartitionChanged { tp, facts, offset } => {
                 let rules = self.promises.rules(&tp.topic);
                 let partition = self.partitions.entry(tp.clone()).or_default();
+                partition.assigned.insert(node, facts.replicas.contains(&node));
                 if let Some(restart) = partition.decide(*offset, facts, &rules) {
                     self.restarts.push((tp.clone(), restart.clone()));
                 }

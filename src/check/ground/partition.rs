@@ -49,6 +49,8 @@ pub struct Partition {
     pub compacted: Offset,
     /// Elections that gave up what was committed, in their order.
     pub restarts: Vec<Restart>,
+    /// Whether each node knew itself to be a replica when it last applied a change.
+    pub assigned: BTreeMap<BrokerId, bool>,
     /// Who led last by the controller's word.
     pub last_leader: BrokerId,
     /// All replicas that were ever seen.

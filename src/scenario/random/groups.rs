@@ -89,7 +89,8 @@ fn group(stream: &mut Stream, topics: &[Topic]) -> Group {
         on_poison: OnPoison::Crash,
         dead_letter_topic: None,
         effect: Effect::None,
-        restart_after: stream.chance(1, 4).then(|| Millis(stream.between(100, 5_000))),
+        // A process whose instance was fenced is of no more use: somebody must start it again.
+        restart_after: Some(Millis(stream.between(100, 5_000))),
         static_members: stream.chance(1, 4),
         config: consumer(stream),
     }
