@@ -15,14 +15,11 @@ use crate::broker::probe::Event;
 pub(super) fn check_removal(node: BrokerId, event: &Event, ground: &Ground, out: &mut Findings) {
     let Event::LogRemoved { tp } = event else { return };
     let Some(partition) = ground.partition(tp) else { return };
-    // A node that lags behind the metadata acts on what it knows: it may remove a log that it is to get back later.
-    if partition.assigned.get(&node).copied().unwrap_or_else(|| assigned_now(partition, node)) {
+    let assigned = partition.latest().is_some_and(|facts| facts.replicas.contains(&node));
+    // A log goes in its own time: the node may get the partition back before the log of its last life there is gone.
+    if assigned && !partition.dismissed.contains(&node) {
         out.report("LCC", None, format!("{tp}: broker {node} removed the log of a partition that it is assigned to"));
     }
-}
-
-fn assigned_now(partition: &Partition, node: BrokerId) -> bool {
-    partition.latest().is_some_and(|facts| facts.replicas.contains(&node))
 }
 
 pub(super) fn check(tp: &TopicPartition, event: &Event, p: &Partition, rules: &Rules, out: &mut Findings) {

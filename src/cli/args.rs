@@ -114,7 +114,7 @@ pub struct CheckArgs {
 /// Options of `swarm`.
 #[derive(Clone, Debug, Args)]
 pub struct SwarmArgs {
-    /// calm, network, disk, clock, control-plane, replication, groups, everything
+    /// calm|network|disk|clock|control-plane|replication|groups|everything
     #[arg(long, value_name = "NAME", default_value = "everything", hide_default_value = true)]
     pub profile: String,
     /// The first N seeds, or those from A up to but without B [default: 100]
@@ -275,7 +275,7 @@ pub struct ServeArgs {
     /// How many brokers
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub brokers: u16,
-    /// How many controllers are nodes of their own; with 0 the first brokers vote in the metadata quorum as well
+    /// Nodes that are controllers alone; with 0, brokers vote
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=9))]
     pub controllers: u16,
     /// The first broker's port for clients; the others follow

@@ -97,7 +97,9 @@ impl Ground {
             Event::PartitionChanged { tp, facts, offset } => {
                 let rules = self.promises.rules(&tp.topic);
                 let partition = self.partitions.entry(tp.clone()).or_default();
-                partition.assigned.insert(node, facts.replicas.contains(&node));
+                if !facts.replicas.contains(&node) {
+                    partition.dismissed.insert(node);
+                }
                 if let Some(restart) = partition.decide(*offset, facts, &rules) {
                     self.restarts.push((tp.clone(), restart.clone()));
                 }
@@ -110,6 +112,7 @@ impl Ground {
             Event::LogRemoved { tp } => {
                 if let Some(p) = self.partitions.get_mut(tp) {
                     p.replicas.remove(&node);
+                    p.dismissed.remove(&node);
                 }
                 None
             }

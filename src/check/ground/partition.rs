@@ -1,6 +1,6 @@
 //! One partition: the controller's word, the committed log as leaders exposed it, and all replicas.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::replica::Replica;
 use super::restart::{self, Restart};
@@ -49,8 +49,8 @@ pub struct Partition {
     pub compacted: Offset,
     /// Elections that gave up what was committed, in their order.
     pub restarts: Vec<Restart>,
-    /// Whether each node knew itself to be a replica when it last applied a change.
-    pub assigned: BTreeMap<BrokerId, bool>,
+    /// Nodes that have been told that they are no replicas, and have not removed their log since.
+    pub dismissed: BTreeSet<BrokerId>,
     /// Who led last by the controller's word.
     pub last_leader: BrokerId,
     /// All replicas that were ever seen.

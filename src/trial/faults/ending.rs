@@ -84,7 +84,11 @@ impl Engine<'_> {
                 self.witness.note(format!("{node} starts"));
                 self.cluster.start(*id).await;
             }
-            Process::Client(_) if !self.cluster.world().is_running(node.host) => {
+            Process::Client(name)
+                if !self.cluster.world().is_running(node.host) || self.cluster.world().is_stopping(node.host) =>
+            {
+                // Whoever is still busy leaving has had its time.
+                self.cluster.kill_client(name, node.host, false);
                 self.witness.note(format!("{node} starts"));
                 self.cluster.world().start(node.host).await;
             }
