@@ -14,7 +14,7 @@ macro_rules! marks {
             /// Every mark, in the order of the rooms that they stand in.
             pub const ALL: &'static [Mark] = &[$(Mark::$variant,)*];
             /// States that fewer than one default seed in a hundred may reach; all others must be reached.
-            pub const RARE: &'static [Mark] = &[Mark::IneligibleReplica, Mark::TruncationNoticed];
+            pub const RARE: &'static [Mark] = &[Mark::IneligibleReplica, Mark::TruncationNoticed, Mark::GenerationFenced];
             /// The name in a campaign's report.
             #[must_use]
             pub fn name(self) -> &'static str {
