@@ -5,9 +5,9 @@
 //! effect at any time or never, and so may one that was refused after it was sent, because an earlier attempt may have been
 //! stored and its answer lost; an election that gave up what was committed, of the offsets topic or of the partition itself,
 //! takes commits and positions with it; a member that finds nothing committed, or a position below the log start, starts where
-//! `auto.offset.reset` says, and whoever finds that compaction has taken what it starts at reads on behind it; a consumer that
-//! commits by itself may at any time have committed whatever it had polled; and
-//! a commit that was under way when a generation began may still be of the old one.
+//! `auto.offset.reset` says, and whoever finds that compaction has taken what it starts at reads on behind it; a consumer
+//! that commits by itself may at any time have committed whatever it had polled; and a commit that was under way when a
+//! generation began may still be of the old one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The group coordinator (Kafka's `GroupCoordinator`) of the classic protocol and, in [`consumer`], of the consumer protocol (KIP-848): one [`Coordinator`] for each partition of
-//! `__consumer_offsets`, with the groups whose ids hash to it.
+//! The group coordinator (Kafka's `GroupCoordinator`) of the classic protocol and, in [`consumer`], of the consumer protocol
+//! (KIP-848): one [`Coordinator`] for each partition of `__consumer_offsets`, with the groups whose ids hash to it.
 //!
 //! Pure: requests and time come in, [`Output`]s leave. What must be in the log before it is said leaves as [`Output::Append`] and
 //! is said once [`Coordinator::committed`] tells that the high watermark has passed it. What a client is told of committed offsets

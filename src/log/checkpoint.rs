@@ -65,12 +65,12 @@ pub async fn write_clean_shutdown(disk: &Disk, log_dir: &str, epoch: BrokerEpoch
     write_atomically(disk, log_dir, CLEAN_SHUTDOWN, text.as_bytes()).await
 }
 
-/// The broker epoch in the mark, which stays where it is: none if there is no mark. One that cannot be read counts as
-/// clean with no epoch, as in Kafka.
+/// Takes the mark away, durably, and returns the broker epoch in it: none if the shutdown was not clean. A mark
+/// that cannot be read counts as clean with no epoch, as in Kafka. Logs may change only after this.
 ///
 /// # Errors
 /// Those of the disk.
-pub async fn read_clean_shutdown(disk: &Disk, log_dir: &str) -> io::Result<Option<BrokerEpoch>> {
+pub async fn take_clean_shutdown(disk: &Disk, log_dir: &str) -> io::Result<Option<BrokerEpoch>> {
     let text = match read_text(disk, log_dir, CLEAN_SHUTDOWN).await {
         Ok(None) => return Ok(None),
         Ok(Some(text)) => text,
@@ -78,27 +78,7 @@ pub async fn read_clean_shutdown(disk: &Disk, log_dir: &str) -> io::Result<Optio
         Err(e) => return Err(e),
     };
     let parsed: Option<CleanShutdown> = serde_json::from_str(&text).ok();
+    disk.remove(&format!("{log_dir}/{CLEAN_SHUTDOWN}")).await?;
+    disk.sync_dir(log_dir).await?;
     Ok(Some(parsed.map_or(BrokerEpoch::NONE, |m| BrokerEpoch(m.broker_epoch))))
-}
-
-/// Takes the mark away, durably, and returns what [`read_clean_shutdown`] does. Logs may change only after this.
-///
-/// # Errors
-/// Those of the disk.
-pub async fn take_clean_shutdown(disk: &Disk, log_dir: &str) -> io::Result<Option<BrokerEpoch>> {
-    let epoch = read_clean_shutdown(disk, log_dir).await?;
-    if epoch.is_some() {
-        remove_clean_shutdown(disk, log_dir).await?;
-        disk.sync_dir(log_dir).await?;
-    }
-    Ok(epoch)
-}
-
-/// Takes the mark away if there is one; a power cut may bring it back until the directory is synced.
-///
-/// # Errors
-/// Those of the disk.
-pub async fn remove_clean_shutdown(disk: &Disk, log_dir: &str) -> io::Result<()> {
-    let path = format!("{log_dir}/{CLEAN_SHUTDOWN}");
-    if disk.exists(&path).await? { disk.remove(&path).await } else { Ok(()) }
 }

@@ -56,6 +56,7 @@ pub(super) async fn audit(witness: &Witness, bootstrap: &str, lively: impl Fn(&s
             let dealt = |tp: &TopicPartition| {
                 witness.look_at_groups(|groups| groups.account(group).map_or(Offset::ZERO, |account| account.next(tp)))
             };
+            // What retention has taken since is committed no more: nobody can read on from there.
             let pending = match &told {
                 Err(error) => Some(error.clone()),
                 Ok(offsets) => offsets

@@ -187,7 +187,7 @@ impl Application {
             self.hear_rebalances().await;
             match polled {
                 Ok(records) => self.batch(records).await?,
-                // Fatal for this consumer (`FencedInstanceIdException`): only a new process, which knows no member id, may join again.
+                // Fatal (`FencedInstanceIdException`): only a new process, which knows no member id, may join again.
                 Err(ConsumerError::Group(ResponseError::FencedInstanceId)) => return Err(Dies),
                 Err(error) => tracing::warn!(process = %self.plan.process, %error, "poll failed"),
             }

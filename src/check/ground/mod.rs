@@ -97,7 +97,7 @@ impl Ground {
             Event::PartitionChanged { tp, facts, offset } => {
                 let rules = self.promises.rules(&tp.topic);
                 let partition = self.partitions.entry(tp.clone()).or_default();
-                if !facts.replicas.contains(&node) {
+                if !facts.replicas.contains(&node) && partition.replicas.contains_key(&node) {
                     partition.dismissed.insert(node);
                 }
                 if let Some(restart) = partition.decide(*offset, facts, &rules) {

@@ -49,7 +49,7 @@ pub struct Partition {
     pub compacted: Offset,
     /// Elections that gave up what was committed, in their order.
     pub restarts: Vec<Restart>,
-    /// Nodes that have been told that they are no replicas, and have not removed their log since.
+    /// Nodes that hold a log from before they were told that they are no replicas.
     pub dismissed: BTreeSet<BrokerId>,
     /// Who led last by the controller's word.
     pub last_leader: BrokerId,
@@ -105,6 +105,9 @@ impl Partition {
     }
     /// The replica of `node` told something of its log.
     pub(super) fn observe(&mut self, node: BrokerId, event: &Event) {
+        if let Event::LogLoaded { .. } = event {
+            self.dismissed.remove(&node);
+        }
         let replica = self.replicas.entry(node).or_default();
         match event {
             Event::LogLoaded { start, high_watermark, batches, .. } => replica.load(*start, *high_watermark, batches),

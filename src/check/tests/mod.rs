@@ -3,6 +3,7 @@
 mod compaction;
 mod contract;
 mod observers;
+mod removal;
 
 use super::verdict::Audit;
 use super::{Court, Promises, QuorumTimeouts, TopicPromises};

@@ -19,6 +19,8 @@ const CONTROLLERS: [u32; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 3, 3, 1, 5];
 const PARTITIONS: [u32; 14] = [1, 1, 2, 3, 3, 4, 6, 6, 6, 8, 9, 12, 16, 40];
 /// How many replicas a partition has, if there are brokers enough.
 const REPLICAS: [u64; 12] = [1, 2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 5];
+/// `min.cleanable.dirty.ratio`.
+const RATIOS: [&str; 4] = ["0.0", "0.01", "0.1", "0.3"];
 /// `min.insync.replicas`.
 const MIN_ISR: [u64; 10] = [1, 2, 2, 2, 2, 2, 2, 2, 3, 3];
 
@@ -128,7 +130,7 @@ fn compacted(stream: &mut Stream) -> Config {
     set("cleanup.policy", if also_deleted { "compact,delete" } else { "compact" });
     // As in `config`: larger than any batch of the drawn producers.
     set("segment.bytes", &stream.between(12 << 10, 20 << 10).to_string());
-    let ratio: &str = stream.pick::<&str>(&["0.0", "0.01", "0.1", "0.3"]);
+    let ratio = stream.pick(&RATIOS);
     set("min.cleanable.dirty.ratio", ratio);
     for (key, low, high) in
         [("delete.retention.ms", 100, 20_000), ("min.compaction.lag.ms", 100, 5_000), ("segment.ms", 1_000, 20_000)]

@@ -40,19 +40,25 @@ const COOPERATIVE: town::Settings = &[("partition.assignment.strategy", "coopera
 
 #[test]
 fn who_loses_power_is_expelled_when_its_session_is_over() {
+    // session.timeout.ms since its last heartbeat, at most heartbeat.interval.ms ago, then one until the others hear of it.
+    is_missed_after(&[], 6.9..15.0);
+}
+
+/// So many seconds after a member has lost power the others own everything.
+fn is_missed_after(settings: town::Settings, seconds: std::ops::Range<f64>) {
     for seed in 0..3 {
+        let seconds = seconds.clone();
         play(seed, move |town| async move {
             for name in ["a", "b", "c"] {
-                town.join(name, &[]).await;
+                town.join(name, settings).await;
             }
             town.until("three share", |t: &Town| t.shared_by(&["a", "b", "c"])).await;
             town.until_all_progress().await;
             town.power_cut("b");
             let died = town.second();
             town.until("a and c share", |t: &Town| t.shared_by(&["a", "c"])).await;
-            // session.timeout.ms since its last heartbeat, at most heartbeat.interval.ms ago, then one until the others hear of it.
             let took = town.second() - died;
-            assert!((6.9..15.0).contains(&took), "seed {seed}: {took} s");
+            assert!(seconds.contains(&took), "seed {seed}: {took} s");
             town.until_all_progress().await;
         });
     }
@@ -131,10 +137,14 @@ fn cooperative_members_go_on_with_what_they_keep() {
 
 #[test]
 fn the_same_seed_is_the_same_story() {
+    tells_the_same_story(COOPERATIVE);
+}
+
+fn tells_the_same_story(settings: town::Settings) {
     let story = |seed| {
-        play(seed, |town| async move {
+        play(seed, move |town| async move {
             for name in ["a", "b"] {
-                town.join(name, COOPERATIVE).await;
+                town.join(name, settings).await;
             }
             town.until("two share", |t: &Town| t.shared_by(&["a", "b"])).await;
             town.power_cut("a");
@@ -198,10 +208,15 @@ fn a_member_that_works_longer_than_its_session_stays_and_one_that_works_too_long
 
 #[test]
 fn a_static_member_comes_back_before_anybody_misses_it() {
+    comes_back_unmissed(&[("group.instance.id", "one")], &[]);
+}
+
+/// `a` is a static member; both settings are of one protocol.
+fn comes_back_unmissed(of_a: town::Settings, of_b: town::Settings) {
     for seed in 0..3 {
         play(seed, move |town| async move {
-            town.join("a", &[("group.instance.id", "one")]).await;
-            town.join("b", &[]).await;
+            town.join("a", of_a).await;
+            town.join("b", of_b).await;
             town.until("two share", |t: &Town| t.shared_by(&["a", "b"])).await;
             town.until_all_progress().await;
             let (generation, before) = (town.generation("b"), town.owned_by("a"));
@@ -311,26 +326,31 @@ fn through_all_chaos_a_group_keeps_its_promises() {
                 &[("partition.assignment.strategy", "roundrobin")],
             ];
             let settings = *dice.pick(&strategies);
-            let names = ["a", "b", "c"];
-            for name in names {
-                town.join(name, settings).await;
-            }
-            for _ in 0..12 {
-                time::sleep(Duration::from_millis(dice.between(500, 12_000))).await;
-                let name = *dice.pick(&names);
-                trouble(&town, &mut dice, name).await;
-            }
-            for name in names {
-                town.wake(name).await;
-            }
-            for broker in 1..=3 {
-                town.cluster.start(BrokerId(broker)).await;
-                town.cluster.resume(BrokerId(broker));
-            }
-            town.until("everything is shared", |t: &Town| t.shared_by(&names)).await;
-            town.until_all_progress().await;
+            chaos(&town, &mut dice, settings).await;
         });
     }
+}
+
+/// Three members with these settings, and twelve troubles.
+async fn chaos(town: &Town, dice: &mut Stream, settings: town::Settings) {
+    let names = ["a", "b", "c"];
+    for name in names {
+        town.join(name, settings).await;
+    }
+    for _ in 0..12 {
+        time::sleep(Duration::from_millis(dice.between(500, 12_000))).await;
+        let name = *dice.pick(&names);
+        trouble(town, dice, name).await;
+    }
+    for name in names {
+        town.wake(name).await;
+    }
+    for broker in 1..=3 {
+        town.cluster.start(BrokerId(broker)).await;
+        town.cluster.resume(BrokerId(broker));
+    }
+    town.until("everything is shared", |t: &Town| t.shared_by(&names)).await;
+    town.until_all_progress().await;
 }
 
 /// `GROUP_CHAOS_SEEDS=A..B` plays other seeds than the usual few.

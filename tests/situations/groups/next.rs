@@ -10,7 +10,6 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Request, StrBytes};
 use ktrial::base::BrokerId;
 use ktrial::base::random::Stream;
-use ktrial::io::time;
 use ktrial::wire::api;
 use ktrial::wire::conn::RpcConn;
 use parking_lot::Mutex;
@@ -51,22 +50,8 @@ fn members_that_come_and_go_share_everything_and_give_up_only_what_moves() {
 
 #[test]
 fn who_loses_power_is_fenced_when_its_session_is_over() {
-    for seed in 0..3 {
-        play(seed, move |town| async move {
-            for name in ["a", "b", "c"] {
-                town.join(name, NEXT).await;
-            }
-            town.until("three share", |t: &Town| t.shared_by(&["a", "b", "c"])).await;
-            town.until_all_progress().await;
-            town.power_cut("b");
-            let died = town.second();
-            town.until("a and c share", |t: &Town| t.shared_by(&["a", "c"])).await;
-            // group.consumer.session.timeout.ms since its last heartbeat, at most an interval ago, then one until the others hear.
-            let took = town.second() - died;
-            assert!((6.9..14.0).contains(&took), "seed {seed}: {took} s");
-            town.until_all_progress().await;
-        });
-    }
+    // group.consumer.session.timeout.ms since its last heartbeat, at most an interval ago, then one until the others hear.
+    super::is_missed_after(NEXT, 6.9..14.0);
 }
 
 #[test]
@@ -147,22 +132,7 @@ fn the_group_outlives_its_coordinator_and_so_do_its_offsets() {
 
 #[test]
 fn a_static_member_comes_back_before_anybody_misses_it() {
-    for seed in 0..3 {
-        play(seed, move |town| async move {
-            town.join("a", &[("group.protocol", "consumer"), ("group.instance.id", "one")]).await;
-            town.join("b", NEXT).await;
-            town.until("two share", |t: &Town| t.shared_by(&["a", "b"])).await;
-            town.until_all_progress().await;
-            let (epoch, before) = (town.generation("b"), town.owned_by("a"));
-            town.stop("a").await;
-            time::sleep(Duration::from_secs(4)).await;
-            town.world.start(town.host("a")).await;
-            town.until("a is back", |t: &Town| t.shared_by(&["a", "b"])).await;
-            town.until_all_progress().await;
-            assert_eq!((town.generation("b"), town.owned_by("a")), (epoch, before), "seed {seed}");
-            assert_eq!(town.twice(), 0, "seed {seed}");
-        });
-    }
+    super::comes_back_unmissed(&[("group.protocol", "consumer"), ("group.instance.id", "one")], NEXT);
 }
 
 #[test]
@@ -235,45 +205,13 @@ fn administrators_are_told_which_protocol_a_group_speaks() {
 
 #[test]
 fn the_same_seed_is_the_same_story() {
-    let story = |seed| {
-        play(seed, |town| async move {
-            for name in ["a", "b"] {
-                town.join(name, NEXT).await;
-            }
-            town.until("two share", |t: &Town| t.shared_by(&["a", "b"])).await;
-            town.power_cut("a");
-            town.until("b has everything", |t: &Town| t.shared_by(&["b"])).await;
-        })
-    };
-    assert_eq!(story(7), story(7));
-    assert_ne!(story(7), story(8));
+    super::tells_the_same_story(NEXT);
 }
 
-/// Members crash, stop, start and stand still; brokers crash and lose power: at every moment each partition has one owner at most,
-/// whoever missed that it was fenced aside, and once all is quiet the members share everything and have skipped nothing.
+/// As under the classic protocol, though here who missed that it was fenced may believe that it owns something.
 #[test]
 fn through_all_chaos_a_group_keeps_its_promises() {
     for seed in super::chaos_seeds() {
-        play(seed, move |town| async move {
-            let mut dice = Stream::new(seed, "next chaos");
-            let names = ["a", "b", "c"];
-            for name in names {
-                town.join(name, NEXT).await;
-            }
-            for _ in 0..12 {
-                time::sleep(Duration::from_millis(dice.between(500, 12_000))).await;
-                let name = *dice.pick(&names);
-                super::trouble(&town, &mut dice, name).await;
-            }
-            for name in names {
-                town.wake(name).await;
-            }
-            for broker in 1..=3 {
-                town.cluster.start(BrokerId(broker)).await;
-                town.cluster.resume(BrokerId(broker));
-            }
-            town.until("everything is shared", |t: &Town| t.shared_by(&names)).await;
-            town.until_all_progress().await;
-        });
+        play(seed, move |town| async move { super::chaos(&town, &mut Stream::new(seed, "next chaos"), NEXT).await });
     }
 }

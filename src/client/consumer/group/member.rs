@@ -229,28 +229,12 @@ impl Member {
                 self.rebalances.push(Rebalance::JoinPrepared(membership.stamp(now)));
                 // From here on nothing may be consumed that would not be committed.
                 fetcher.hold(!self.cooperative);
-                let offsets = self.auto_commit_ms.map(|_| fetcher.consumed()).filter(|o| !o.is_empty());
-                let id = offsets.and_then(|offsets| {
-                    let id = membership.commit(offsets.clone(), true).ok()?;
-                    self.unattended.insert(id, (offsets, Why::Auto));
-                    Some(id)
-                });
-                match id {
-                    None => self.let_go(both, now, fetcher),
-                    Some(id) => {
-                        let until_ns = now.after_ms(self.rebalance_timeout_ms);
-                        self.giving_up = GivingUp::Committing { id, until_ns };
-                        both.wake_driver();
-                    }
+                if !self.commits_first(both, now, fetcher) {
+                    self.let_go(both, now, fetcher);
                 }
             }
             GivingUp::Committing { id, until_ns } => {
-                let over = until_ns <= now.mono_ns;
-                if over && let Some((offsets, _)) = self.unattended.remove(&id) {
-                    membership.offsets.forget(id);
-                    self.outcomes.push((offsets, Err(CommitError::Timeout)));
-                }
-                if over || !self.unattended.contains_key(&id) {
+                if self.has_committed(both, now, id, until_ns) {
                     self.let_go(both, now, fetcher);
                 }
             }
@@ -258,6 +242,26 @@ impl Member {
             GivingUp::Told if !membership.is_member() => self.let_go(both, now, fetcher),
             GivingUp::Told => self.join(both, fetcher),
         }
+    }
+    /// Before anything is given up: asks for what was consumed to be committed, if that is wanted. False if there is nothing to
+    /// wait for.
+    fn commits_first(&mut self, both: &mut Both, now: Now, fetcher: &Fetcher) -> bool {
+        let offsets = self.auto_commit_ms.map(|_| fetcher.consumed()).filter(|o| !o.is_empty());
+        let Some(offsets) = offsets else { return false };
+        let Ok(id) = both.membership.commit(offsets.clone(), true) else { return false };
+        self.unattended.insert(id, (offsets, Why::Auto));
+        self.giving_up = GivingUp::Committing { id, until_ns: now.after_ms(self.rebalance_timeout_ms) };
+        both.wake_driver();
+        true
+    }
+    /// True once it is known what became of that commit, or nobody waits for it any more.
+    fn has_committed(&mut self, both: &mut Both, now: Now, id: u64, until_ns: u64) -> bool {
+        let over = until_ns <= now.mono_ns;
+        if over && let Some((offsets, _)) = self.unattended.remove(&id) {
+            both.membership.offsets.forget(id);
+            self.outcomes.push((offsets, Err(CommitError::Timeout)));
+        }
+        over || !self.unattended.contains_key(&id)
     }
     fn let_go(&mut self, both: &mut Both, now: Now, fetcher: &mut Fetcher) {
         let membership = &both.membership;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{GivingUp, Member, Why};
+use super::{GivingUp, Member};
 use crate::base::{Now, TopicPartition};
 use crate::client::consumer::fetcher::Fetcher;
 use crate::client::consumer::group::driver::Both;
@@ -23,28 +23,12 @@ impl Member {
                 // From here on nothing may be consumed of them that would not be committed.
                 fetcher.pause(&gone.iter().cloned().collect::<Vec<_>>(), true);
                 self.withheld.extend(gone.iter().cloned());
-                let offsets = self.auto_commit_ms.map(|_| fetcher.consumed()).filter(|o| !o.is_empty());
-                let id = offsets.and_then(|offsets| {
-                    let id = both.membership.commit(offsets.clone(), true).ok()?;
-                    self.unattended.insert(id, (offsets, Why::Auto));
-                    Some(id)
-                });
-                match id {
-                    None => self.release(both, now, fetcher, gone),
-                    Some(id) => {
-                        let until_ns = now.after_ms(self.rebalance_timeout_ms);
-                        self.giving_up = GivingUp::Committing { id, until_ns };
-                        both.wake_driver();
-                    }
+                if !self.commits_first(both, now, fetcher) {
+                    self.release(both, now, fetcher, gone);
                 }
             }
             GivingUp::Committing { id, until_ns } => {
-                let over = until_ns <= now.mono_ns;
-                if over && let Some((offsets, _)) = self.unattended.remove(&id) {
-                    both.membership.offsets.forget(id);
-                    self.outcomes.push((offsets, Err(super::CommitError::Timeout)));
-                }
-                if over || !self.unattended.contains_key(&id) {
+                if self.has_committed(both, now, id, until_ns) {
                     self.release(both, now, fetcher, gone);
                 }
             }

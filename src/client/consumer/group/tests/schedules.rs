@@ -52,6 +52,10 @@ fn play(world: &mut World, step: Step) {
     }
 }
 
+/// How partitions are shared out, each as often as it stands here.
+const STRATEGIES: [&str; 8] =
+    ["range", "roundrobin", "sticky", "cooperative-sticky", "range,cooperative-sticky", CONSUMER, CONSUMER, CONSUMER];
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -60,7 +64,7 @@ proptest! {
     #[test]
     fn members_come_to_own_everything_and_nothing_twice(
         statics in 0..=MEMBERS,
-        strategy in prop::sample::select(&["range", "roundrobin", "sticky", "cooperative-sticky", "range,cooperative-sticky", CONSUMER, CONSUMER, CONSUMER][..]),
+        strategy in prop::sample::select(&STRATEGIES[..]),
         seed in any::<u64>(),
         steps in prop::collection::vec(step(), 1..50),
     ) {
