@@ -16,8 +16,9 @@ use kafka_protocol::messages::{
 use crate::base::random::Stream;
 use crate::base::{Now, TopicPartition};
 use crate::group::classic::State;
+use crate::group::tests::journal::Journal;
 use crate::group::types::wire;
-use crate::group::{AppendId, Caller, Coordinator, GroupConfig, LogRecord, Output, Reply, Ticket};
+use crate::group::{Caller, Coordinator, GroupConfig, Output, Reply, Ticket};
 use crate::wire::records::groups::{GroupKey, GroupMetadataValue, OffsetCommitValue};
 
 pub const GROUP: &str = "billing";
@@ -56,9 +57,7 @@ pub struct World {
     pub offsets_retention_ms: i64,
     pub coordinator: Coordinator,
     pub consumers: Vec<Consumer>,
-    /// All that was appended, batch by batch, and how much of it is committed.
-    pub log: Vec<(AppendId, Vec<LogRecord>)>,
-    pub high_watermark: usize,
+    pub log: Journal,
     /// Nothing more is committed while this holds.
     pub stuck: bool,
     /// Appends are refused.
@@ -92,8 +91,7 @@ impl World {
             offsets_retention_ms: GroupConfig::default().offsets_retention_ms,
             coordinator: Coordinator::new(GroupConfig::default(), Stream::new(0, "members"), now),
             consumers: (0..consumers).map(consumer).collect(),
-            log: Vec::new(),
-            high_watermark: 0,
+            log: Journal::default(),
             stuck: false,
             refusing: false,
             open: BTreeMap::new(),
@@ -136,9 +134,8 @@ impl World {
     }
     /// The high watermark reaches the end of the log.
     pub fn commit_log(&mut self) {
-        self.high_watermark = self.log.len();
-        if let Some((last, _)) = self.log.last() {
-            let (last, mut out) = (*last, Vec::new());
+        if let Some(last) = self.log.commit() {
+            let mut out = Vec::new();
             self.coordinator.committed(self.now(), last, &mut out);
             self.take(out);
         }
@@ -146,27 +143,20 @@ impl World {
     }
     /// Another broker takes over with what is committed, and perhaps with what is not.
     pub fn move_coordinator(&mut self, keep_uncommitted: bool) {
-        if !keep_uncommitted {
-            self.log.truncate(self.high_watermark);
-        }
-        self.high_watermark = self.log.len();
+        self.log.change_hands(keep_uncommitted);
         self.lives += 1;
         let fresh = self.replayed();
         let mut old = std::mem::replace(&mut self.coordinator, fresh);
         let mut out = Vec::new();
         old.resign(self.now(), &mut out);
         self.take(out);
-        self.log.iter_mut().for_each(|(id, _)| *id = AppendId(0));
         self.check();
     }
     pub fn replayed(&self) -> Coordinator {
         let random = Stream::new(self.lives, "members");
         let config = GroupConfig { offsets_retention_ms: self.offsets_retention_ms, ..GroupConfig::default() };
         let mut fresh = Coordinator::new(config, random, self.now());
-        for record in self.log[..self.high_watermark].iter().flat_map(|(_, records)| records) {
-            fresh.replay(self.now(), &record.key, record.value.as_deref()).unwrap();
-        }
-        fresh.loaded(self.now());
+        self.log.load(&mut fresh, self.now());
         fresh
     }
 
@@ -279,10 +269,7 @@ impl World {
                     self.coordinator.failed(self.now(), id, ResponseError::NotEnoughReplicas, &mut more);
                     self.take(more);
                 }
-                Output::Append(id, records) => {
-                    assert!(self.log.last().is_none_or(|(last, _)| *last < id), "appends come in order");
-                    self.log.push((id, records));
-                }
+                Output::Append(id, records) => self.log.append(id, records),
                 Output::Reply(ticket, reply) => self.answered(ticket, reply),
             }
         }
@@ -348,7 +335,7 @@ impl World {
         // What clients are told of offsets is what the committed part of the log says.
         let mut offsets: BTreeMap<TopicPartition, i64> = BTreeMap::new();
         let mut group: Option<GroupMetadataValue> = None;
-        for record in self.log[..self.high_watermark].iter().flat_map(|(_, records)| records) {
+        for record in self.log.committed() {
             match (GroupKey::decode(&record.key).unwrap(), record.value.as_deref()) {
                 (GroupKey::OffsetCommit { topic, partition, .. }, Some(value)) => {
                     let tp = TopicPartition::new(topic, partition);
@@ -369,7 +356,7 @@ impl World {
         }
         // A stable group is as the log has it.
         if let Some((State::Stable, generation)) = self.state()
-            && self.high_watermark == self.log.len()
+            && self.log.is_committed()
         {
             let group = group.expect("a stable group is in the log");
             assert_eq!(group.generation, generation);

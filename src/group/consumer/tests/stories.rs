@@ -176,7 +176,7 @@ fn the_two_protocols_do_not_meet_in_one_group() {
 #[test]
 fn a_log_with_holes_is_no_reason_to_panic() {
     let world = settled(3);
-    let records: Vec<_> = world.log().collect();
+    let records: Vec<_> = world.log.records().collect();
     for missing in 0..records.len() {
         let mut fresh = Coordinator::new(world.cfg.clone(), Stream::new(1, "members"), world.now());
         for record in records.iter().enumerate().filter(|(i, _)| *i != missing).map(|(_, record)| record) {

@@ -11,8 +11,9 @@ use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeart
 use crate::base::random::Stream;
 use crate::base::{Now, TopicId};
 use crate::group::consumer::{ConsumerGroup, ConsumerState, Partitions};
+use crate::group::tests::journal::Journal;
 use crate::group::types::wire;
-use crate::group::{AppendId, Caller, Coordinator, GroupConfig, LogRecord, Output, Reply, Ticket, TopicInfo, Topics};
+use crate::group::{Caller, Coordinator, GroupConfig, Output, Reply, Ticket, TopicInfo, Topics};
 
 pub const GROUP: &str = "billing";
 pub const SESSION_MS: u64 = 10_000;
@@ -54,8 +55,7 @@ pub struct World {
     pub clients: Vec<Client>,
     pub topics: Topics,
     pub cfg: GroupConfig,
-    log: Vec<(AppendId, Vec<LogRecord>)>,
-    committed: usize,
+    pub log: Journal,
     /// Nothing more is committed while this holds.
     pub stuck: bool,
     /// Appends are refused.
@@ -95,8 +95,7 @@ impl World {
             clients: (0..clients).map(client).collect(),
             topics,
             cfg,
-            log: Vec::new(),
-            committed: 0,
+            log: Journal::default(),
             stuck: false,
             refusing: false,
             loss: 0,
@@ -152,10 +151,6 @@ impl World {
         self.coordinator.set_topics(self.topics.clone());
     }
 
-    /// All that is in the log.
-    pub fn log(&self) -> impl Iterator<Item = &LogRecord> {
-        self.log.iter().flat_map(|(_, records)| records)
-    }
     /// Lets time pass in steps of 100 ms.
     pub fn run_ms(&mut self, ms: u64) {
         for _ in 0..ms / 100 {
@@ -175,35 +170,27 @@ impl World {
         }
     }
     pub fn commit_log(&mut self) {
-        self.committed = self.log.len();
-        if let Some((last, _)) = self.log.last() {
-            let (last, mut out) = (*last, Vec::new());
+        if let Some(last) = self.log.commit() {
+            let mut out = Vec::new();
             self.coordinator.committed(self.now(), last, &mut out);
             self.take(out);
         }
     }
     /// Another broker takes over with what is committed, and perhaps with what is not.
     pub fn move_coordinator(&mut self, keep_uncommitted: bool) {
-        if !keep_uncommitted {
-            self.log.truncate(self.committed);
-        }
-        self.committed = self.log.len();
+        self.log.change_hands(keep_uncommitted);
         self.lives += 1;
         let fresh = self.replayed();
         let mut old = std::mem::replace(&mut self.coordinator, fresh);
         let mut out = Vec::new();
         old.resign(self.now(), &mut out);
         self.take(out);
-        self.log.iter_mut().for_each(|(id, _)| *id = AppendId(0));
         self.check();
     }
     pub fn replayed(&self) -> Coordinator {
         let random = Stream::new(self.lives, "members");
         let mut fresh = Coordinator::new(self.cfg.clone(), random, self.now());
-        for record in self.log[..self.committed].iter().flat_map(|(_, records)| records) {
-            fresh.replay(self.now(), &record.key, record.value.as_deref()).unwrap();
-        }
-        fresh.loaded(self.now());
+        self.log.load(&mut fresh, self.now());
         fresh.set_topics(self.topics.clone());
         fresh
     }
@@ -259,10 +246,7 @@ impl World {
                     self.coordinator.failed(self.now(), id, ResponseError::NotEnoughReplicas, &mut more);
                     self.take(more);
                 }
-                Output::Append(id, records) => {
-                    assert!(self.log.last().is_none_or(|(last, _)| *last < id), "appends come in order");
-                    self.log.push((id, records));
-                }
+                Output::Append(id, records) => self.log.append(id, records),
                 Output::Reply(ticket, Reply::ConsumerHeartbeat(answer)) => {
                     let who = self.open.remove(&ticket).expect("every request is answered once");
                     let waits = self.clients[who].asking.is_some_and(|(asked, _)| asked == ticket);
