@@ -81,6 +81,9 @@ zoo! {
     /// The sticky assignor believes every claim: a member that has missed a rebalance and comes back keeps what was given
     /// to another meanwhile, and both own it.
     StaleOwnedPartitions = "stale-owned-partitions", "KAFKA-12984";
+    /// A member takes a partition back that it was just asked to give up, and the coordinator strikes it from its books with
+    /// what was given up: at the next change the partition is given to another while the member still owns it.
+    PartitionGivenTwice = "partition-given-twice", "KAFKA-16147";
     /// A vote is answered before the quorum-state file is durable: after a power cut the voter votes again.
     VolatileVote = "volatile-vote", "KAFKA-14077";
     /// A voter fetches onward before its entries are durable: a fetch is an acknowledgement.

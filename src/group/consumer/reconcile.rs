@@ -41,7 +41,7 @@ impl ConsumerGroup {
             };
         }
         let wanted = target.difference(&kept).copied();
-        let (held, free): (Partitions, Partitions) = wanted.partition(|tp| self.is_held(tp));
+        let (held, free): (Partitions, Partitions) = wanted.partition(|tp| self.is_held_by_another(&member.id, tp));
         ConsumerMember {
             state: if held.is_empty() { MemberState::Stable } else { MemberState::UnreleasedPartitions },
             epoch: self.assignment_epoch,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{ConsumerGroup, ConsumerMember, LEAVE, MemberState, Partitions, TopicInfo, Topics};
 use crate::base::Now;
+use crate::base::bugs::{Bug, planted};
 use crate::group::classic::State;
 use crate::group::coordinator::Coordinator;
 use crate::group::types::LogRecord;
@@ -119,10 +120,12 @@ impl ConsumerGroup {
             }
             Record::Target(_, id, None) => drop(self.targets.remove(id)),
             Record::Current(_, id, Some(value)) => {
+                let now = flat(&value.assigned_partitions);
+                self.strike(id, &now);
                 let member = self.member_or_new(id);
                 (member.epoch, member.previous_epoch) = (value.member_epoch, value.previous_member_epoch);
                 member.state = MemberState::from_code(value.state);
-                member.assigned = flat(&value.assigned_partitions);
+                member.assigned = now;
                 member.revoking = flat(&value.partitions_pending_revocation);
             }
             Record::Current(_, id, None) => {
@@ -131,6 +134,16 @@ impl ConsumerGroup {
                     (member.assigned, member.revoking) = Default::default();
                 }
             }
+        }
+    }
+    /// The planted bug: what a member takes back out of what it was giving up, it holds unknown to the coordinator.
+    fn strike(&mut self, id: &Arc<str>, assigned: &Partitions) {
+        if planted(Bug::PartitionGivenTwice)
+            && let Some(member) = self.members.get(id)
+        {
+            let (again, new): (Partitions, Partitions) =
+                assigned.difference(&member.assigned).partition(|tp| member.revoking.contains(tp));
+            self.struck = self.struck.difference(&new).chain(&again).copied().collect();
         }
     }
     fn apply_member(&mut self, id: &Arc<str>, value: &MemberMetadataValue) {

@@ -21,6 +21,10 @@ const STYLES: [Style; 6] = [
     Style::AutoCommit,
     Style::AutoCommit,
 ];
+/// What those ask for whom the coordinator assigns to; none takes the coordinator's first.
+const REMOTE_ASSIGNORS: [Option<&str>; 3] = [None, Some("uniform"), Some("range")];
+/// What a consumer may not be told when the coordinator assigns.
+const CLASSIC_ALONE: [&str; 3] = ["partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms"];
 /// Replicas of the offsets topic, if there are brokers enough.
 const REPLICAS: [u64; 10] = [1, 2, 3, 3, 3, 3, 3, 3, 4, 5];
 
@@ -46,6 +50,28 @@ pub(super) fn groups(stream: &mut Stream, cluster: &Cluster, topics: &[Topic]) -
         role: Role::Group(group(stream, topics)),
     });
     Drawn { clients: clients.collect(), config }
+}
+
+/// Lets a third of the groups speak the consumer protocol (KIP-848). Returns what brokers are set to for it: session and
+/// heartbeat are theirs to say.
+pub(super) fn next_generation(stream: &mut Stream, clients: &mut [Client]) -> Config {
+    let mut config = Config::new();
+    for client in clients {
+        let Role::Group(group) = &mut client.role else { continue };
+        if !stream.chance(1, 3) {
+            continue;
+        }
+        group.config.retain(|key, _| !CLASSIC_ALONE.contains(&key.as_str()));
+        group.config.insert("group.protocol".to_owned(), "consumer".to_owned());
+        if let Some(assignor) = stream.pick(&REMOTE_ASSIGNORS) {
+            group.config.insert("group.remote.assignor".to_owned(), (*assignor).to_owned());
+        }
+        let session = stream.between(1_500, 9_000);
+        let mut set = |key: &str, value: u64| config.insert(key.to_owned(), value.to_string());
+        set("group.consumer.session.timeout.ms", session);
+        set("group.consumer.heartbeat.interval.ms", session / stream.between(3, 6));
+    }
+    config
 }
 
 fn config(stream: &mut Stream, cluster: &Cluster) -> Config {

@@ -114,7 +114,8 @@ fn half_of_all_seeds_have_groups_of_every_kind() {
     for count in 1..=6 {
         assert!(every.iter().any(|g| g.count == count), "no group of {count}");
     }
-    let assignors: BTreeSet<_> = every.iter().map(|g| g.config["partition.assignment.strategy"].as_str()).collect();
+    let assignors: BTreeSet<_> =
+        every.iter().filter_map(|g| g.config.get("partition.assignment.strategy")).map(String::as_str).collect();
     let wanted = ["cooperative-sticky", "range", "range,cooperative-sticky", "roundrobin", "sticky"];
     assert_eq!(assignors.into_iter().collect::<Vec<_>>(), wanted);
     for style in [Style::ProcessThenCommit, Style::CommitThenProcess, Style::AutoCommit] {
@@ -123,9 +124,27 @@ fn half_of_all_seeds_have_groups_of_every_kind() {
     assert!(every.iter().any(|g| g.static_members) && every.iter().any(|g| !g.static_members));
     for group in &every {
         let time = |key: &str| group.config[key].parse::<u64>().expect("a time");
-        assert!(time("heartbeat.interval.ms") * 2 < time("session.timeout.ms"));
+        assert!(is_next(group) || time("heartbeat.interval.ms") * 2 < time("session.timeout.ms"));
         // A batch is processed well before the next poll is due, and everything before anybody gives up waiting.
         assert!(group.processing.1.0 * 500 * 2 < time("max.poll.interval.ms"));
+    }
+}
+
+fn is_next(group: &Group) -> bool {
+    group.config.get("group.protocol").is_some_and(|protocol| protocol == "consumer")
+}
+
+#[test]
+fn a_third_of_the_groups_speak_the_consumer_protocol() {
+    let all = drawn("everything");
+    let every: Vec<_> = all.iter().flat_map(groups).collect();
+    let next = every.iter().filter(|group| is_next(group)).count();
+    assert!((every.len() / 5..every.len() / 2).contains(&next), "{next} of {}", every.len());
+    let of_both = |s: &&Scenario| groups(s).iter().any(|g| is_next(g)) && groups(s).iter().any(|g| !is_next(g));
+    assert!(all.iter().any(|s| of_both(&s)));
+    for scenario in all.iter().filter(|s| groups(s).iter().any(|g| is_next(g))) {
+        let time = |key: &str| scenario.cluster.config[key].parse::<u64>().expect("a time");
+        assert!(time("group.consumer.heartbeat.interval.ms") * 2 < time("group.consumer.session.timeout.ms"));
     }
 }
 

@@ -3,6 +3,7 @@ use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartiti
 use kafka_protocol::messages::{JoinGroupRequest, OffsetCommitRequest};
 
 use super::world::*;
+use crate::base::bugs::{Bug, plant};
 use crate::base::random::Stream;
 use crate::group::consumer::{ConsumerState, MemberState};
 use crate::group::types::wire;
@@ -37,6 +38,42 @@ fn what_moves_is_given_back_before_it_is_given_away() {
     assert_eq!(world.clients[0].owned.len(), 3, "what the slow one has is still its own");
     world.run_ms(5_000);
     assert!(world.is_settled());
+}
+
+/// One of two slowly gives a partition back for a third, who leaves before that has happened.
+fn taken_back() -> World {
+    let mut world = settled(2);
+    world.clients[0].slow_ms = 3_000;
+    world.add();
+    world.run_ms(2_000);
+    assert_eq!(world.group().unwrap().members[&named(&world.clients[0].id)].revoking.len(), 1);
+    world.leave(2);
+    world.run_ms(1_500);
+    let group = world.group().unwrap();
+    let slow = &group.members[&named(&world.clients[0].id)];
+    assert_eq!((slow.assigned.len(), slow.state), (3, MemberState::Stable), "nobody else held what it had given back");
+    world.clients[0].slow_ms = 0;
+    world.run_ms(3_000);
+    world
+}
+
+#[test]
+fn what_was_given_back_for_nobody_is_taken_back_at_once() {
+    let mut world = taken_back();
+    assert!(world.is_settled());
+    world.add();
+    world.run_ms(5_000);
+    assert!(world.is_settled());
+}
+
+#[test]
+#[should_panic = "has two owners"]
+fn the_planted_bug_gives_away_what_was_taken_back() {
+    plant(&[Bug::PartitionGivenTwice]);
+    let mut world = taken_back();
+    world.clients[0].slow_ms = 3_000;
+    world.add();
+    world.run_ms(5_000);
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use super::Nemesis;
 use crate::scenario::model::{
-    Action, ClientName, Comer, DelayRequest, EventName, Link, Role, Scenario, SlowLink, Target,
+    Action, ClientName, Comer, Config, DelayRequest, EventName, Link, Role, Scenario, SlowLink, Target,
 };
 use crate::scenario::units::Millis;
 
 /// Requests of members worth holding back: what arrives late is of a generation that is over.
 const DELAYED: [&str; 6] = ["OffsetCommit", "OffsetCommit", "JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup"];
+/// The same of members to whom the coordinator assigns.
+const DELAYED_NEXT: [&str; 2] = ["OffsetCommit", "ConsumerGroupHeartbeat"];
 
 /// A consumer group, as far as plots know it.
 pub(super) struct Crowd {
@@ -20,20 +22,30 @@ pub(super) struct Crowd {
     start: u32,
     session_ms: u64,
     poll_ms: u64,
+    /// Its requests worth holding back.
+    delayed: &'static [&'static str],
 }
 
 /// The groups of a scenario.
 pub(super) fn crowds(scenario: &Scenario) -> Vec<Crowd> {
     let crowd = |client: &crate::scenario::model::Client| {
         let Role::Group(group) = &client.role else { return None };
-        let time = |key: &str, kafkas: u64| group.config.get(key).and_then(|t| t.parse().ok()).unwrap_or(kafkas);
+        let time = |config: &Config, key: &str, kafkas: u64| {
+            config.get(key).and_then(|time| time.parse().ok()).unwrap_or(kafkas)
+        };
+        let next = group.config.contains_key("group.protocol");
+        let session_ms = match next {
+            true => time(&scenario.cluster.config, "group.consumer.session.timeout.ms", 45_000),
+            false => time(&group.config, "session.timeout.ms", 45_000),
+        };
         Some(Crowd {
             id: group.id(&client.name).to_owned(),
             client: client.name.clone(),
             count: group.count,
             start: group.start(),
-            session_ms: time("session.timeout.ms", 45_000),
-            poll_ms: time("max.poll.interval.ms", 300_000),
+            session_ms,
+            poll_ms: time(&group.config, "max.poll.interval.ms", 300_000),
+            delayed: if next { &DELAYED_NEXT } else { &DELAYED },
         })
     };
     scenario.clients.iter().filter_map(crowd).collect()
@@ -73,7 +85,7 @@ impl Nemesis<'_> {
         let index = self.stream.below(u64::from(self.crowds[n].count)) as u32;
         let crowd = &self.crowds[n];
         let (name, coordinator) = (crowd.process(index), Target::CoordinatorOf(crowd.id.clone()));
-        let (session, poll) = (crowd.session_ms, crowd.poll_ms);
+        let (session, poll, delayed) = (crowd.session_ms, crowd.poll_ms, crowd.delayed);
         let lasts = self.absence(session, poll);
         let one = Target::Client(name.clone());
         let action = match self.stream.below(12) {
@@ -90,7 +102,7 @@ impl Nemesis<'_> {
                 Action::SlowLink(SlowLink { from: one, to: coordinator, one_way, latency, jitter, bandwidth })
             }
             _ => {
-                let api = (*self.stream.pick(&DELAYED)).to_owned();
+                let api = (*self.stream.pick(delayed)).to_owned();
                 let (by, count) = (Millis(self.stream.between(100, session * 3)), self.stream.between(1, 4) as u32);
                 Action::DelayRequest(DelayRequest { api, from: one, to: coordinator, by, count })
             }
