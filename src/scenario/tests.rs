@@ -540,6 +540,14 @@ fn applications_that_cannot_work_are_refused() {
             "clients[1].group.config: session.timeout.ms cannot be set when group.protocol=CONSUMER",
         ),
         (
+            r#""topics": ["T"], "config": {"session.timeout.ms": 5000}"#,
+            "clients[1].group.config: session.timeout.ms 5000 is below the brokers' group.min.session.timeout.ms 6000: no coordinator admits such a member",
+        ),
+        (
+            r#""topics": ["T"], "config": {"session.timeout.ms": 1800001}"#,
+            "clients[1].group.config: session.timeout.ms 1800001 is above the brokers' group.max.session.timeout.ms 1800000: no coordinator admits such a member",
+        ),
+        (
             r#""topics": ["T"], "config": {"group.protocol": "next"}"#,
             "clients[1].group.config: group.protocol cannot be \"next\": classic or consumer is needed",
         ),

@@ -1,9 +1,10 @@
 //! Whether applications can work, and whether what is expected of them can be checked.
 
-use super::model::{Client, ExpectedGroup, Group, OnPoison, PartitionOffsets, Role, Style};
+use super::model::{Client, Config, ExpectedGroup, Group, OnPoison, PartitionOffsets, Role, Style};
 use super::validate::Check;
 use super::validate_expect::{moment, ordered, span};
 use crate::base::nearest::hint;
+use crate::broker::config::BrokerConfig;
 use crate::client::config::{ConsumerConfig, GroupProtocol};
 
 /// Throughput is counted in samples of this length, in milliseconds.
@@ -46,14 +47,43 @@ pub(super) fn group(check: &mut Check<'_>, client: &Client, group: &Group, path:
     for why in of_the_other_protocol(group) {
         check.complain(format!("{path}.config"), format!("{path}.config: {why}"));
     }
+    session(check, group, path);
     dead_letters(check, group, path);
+}
+
+/// Coordinators refuse members whose sessions are too short or too long (`INVALID_SESSION_TIMEOUT`), and no group ever
+/// forms.
+fn session(check: &mut Check<'_>, group: &Group, path: &str) {
+    if is_next(group) {
+        return;
+    }
+    let number =
+        |config: &Config, key: &str, kafkas: i64| config.get(key).and_then(|n| n.parse().ok()).unwrap_or(kafkas);
+    let ours = number(&group.config, "session.timeout.ms", ConsumerConfig::default().session_timeout_ms.into());
+    let (brokers, defaults) = (&check.scenario.cluster.config, BrokerConfig::default());
+    let (least, most) = ("group.min.session.timeout.ms", "group.max.session.timeout.ms");
+    let min = number(brokers, least, defaults.group_min_session_timeout_ms);
+    let max = number(brokers, most, defaults.group_max_session_timeout_ms);
+    let beyond = match ours {
+        _ if ours < min => format!("below the brokers' {least} {min}"),
+        _ if ours > max => format!("above the brokers' {most} {max}"),
+        _ => return,
+    };
+    let place = format!("{path}.config");
+    check.complain(
+        &place,
+        format!("{place}: session.timeout.ms {ours} is {beyond}: no coordinator admits such a member"),
+    );
 }
 
 /// Why consumer configuration is refused that its `group.protocol` does not permit.
 fn of_the_other_protocol(group: &Group) -> Vec<&'static str> {
-    let next = group.config.get("group.protocol").is_some_and(|value| value.eq_ignore_ascii_case("consumer"));
-    let protocol = if next { GroupProtocol::Consumer } else { GroupProtocol::Classic };
+    let protocol = if is_next(group) { GroupProtocol::Consumer } else { GroupProtocol::Classic };
     group.config.keys().filter_map(|key| ConsumerConfig::refused(protocol, key)).collect()
+}
+
+fn is_next(group: &Group) -> bool {
+    group.config.get("group.protocol").is_some_and(|value| value.eq_ignore_ascii_case("consumer"))
 }
 
 fn dead_letters(check: &mut Check<'_>, group: &Group, path: &str) {

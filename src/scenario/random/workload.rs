@@ -10,13 +10,13 @@ use crate::scenario::units::Bytes;
 const VALUES: [u64; 8] = [16, 100, 100, 200, 200, 500, 1_000, 2_000];
 /// Bytes of values that the disks of a topic's replicas take in each second, at most: a process that plays a seed must stay
 /// small, and what a broker can do wrong does not take large values at a high rate.
-const BYTES_PER_S: u64 = 150_000;
+const BYTES_PER_S: u64 = 100_000;
 
 /// The clients of all topics.
 pub(super) fn clients(stream: &mut Stream, topics: &[Topic]) -> Vec<Client> {
     let mut clients = Vec::new();
     // Records per second of all topics together.
-    let rate = stream.between(90, 300);
+    let rate = stream.between(60, 200);
     for topic in topics {
         let count = stream.between(1, 4);
         let rate = (rate / topics.len() as u64 / count).max(1) as u32;
