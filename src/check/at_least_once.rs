@@ -1,8 +1,8 @@
 //! AT-LEAST-ONCE: an application that claims it skips no record: whatever is committed past was processed.
 //!
 //! No stricter: a record that cannot be processed and is passed over, or written to the dead-letter topic, was dealt
-//! with; what retention has removed is gone, and what a cleaner has taken from the leader that a member read from may
-//! still be on another replica (`LogCleaner` runs on each by itself); what lies above the committed offset may still come;
+//! with; what retention has removed, or a cleaner has taken, from the leader that a member read from may still be on another
+//! replica (both run on each by itself); what lies above the committed offset may still come;
 //! where an election has given up what was committed (`ground::restart`), new records may stand at offsets that the
 //! application is past.
 

@@ -117,8 +117,20 @@ fn own_names_two_owners_in_one_generation() {
     s.step(2, Step::Revoked, 1, &[1]).step(2, Step::Assigned, 2, &[0]);
     // The first member has not heard of generation 2 yet.
     s.accepts();
-    s.step(1, Step::Assigned, 2, &[]);
+    s.step(1, Step::Assigned, 2, &[]).step(2, Step::Assigned, 3, &[]).accepts();
+    s.step(1, Step::Assigned, 3, &[]);
     assert_eq!(s.violates("OWN"), "group g: both m#2 and m#1 own t-0 in generation 2");
+}
+
+#[test]
+fn own_accepts_members_of_a_forgotten_group_beside_those_of_its_successor() {
+    // Member 1 is cut off and expelled; so was member 2, who comes back, and generations begin again with 1.
+    let mut s = two_members();
+    s.step(2, Step::Lost, 1, &[1]).step(2, Step::Assigned, 1, &[0, 1]).step(2, Step::Assigned, 2, &[]);
+    s.step(1, Step::Lost, 1, &[0]).step(1, Step::Assigned, 3, &[]).accepts();
+    let mut s = two_members();
+    s.step(2, Step::Lost, 1, &[1]).step(2, Step::Assigned, 1, &[0, 1]).step(2, Step::Assigned, 2, &[]);
+    s.tell(1, MemberOp::Ended).step(2, Step::Assigned, 3, &[]).accepts();
 }
 
 #[test]
@@ -147,7 +159,8 @@ fn two_next() -> Story {
 fn own_names_a_partition_that_was_given_away_before_it_was_given_back() {
     let mut s = two_next();
     s.step(2, Step::Assigned, 3, &[0]).step(1, Step::Revoked, 1, &[0]).step(1, Step::Assigned, 1, &[]).accepts();
-    s.step(1, Step::Assigned, 3, &[]);
+    s.step(1, Step::Assigned, 3, &[]).accepts();
+    s.step(2, Step::Assigned, 4, &[]);
     assert_eq!(s.violates("OWN"), "group g: m#2 owned t-0 in epoch 3 before m#1 had given it back");
 }
 
@@ -159,6 +172,10 @@ fn own_accepts_what_is_given_back_first_and_what_an_expelled_member_gives_back_l
     let mut s = two_next();
     s.step(2, Step::Assigned, 3, &[0]).step(1, Step::Revoked, 1, &[0]);
     s.step(1, Step::Lost, 1, &[]).step(1, Step::Assigned, 4, &[]).accepts();
+    // This time it is the other who was expelled before, and has not heard of it.
+    let mut s = two_next();
+    s.step(1, Step::Assigned, 3, &[1]).step(1, Step::Revoked, 3, &[1]).step(1, Step::Assigned, 4, &[]);
+    s.step(2, Step::Lost, 2, &[1]).step(2, Step::Assigned, 5, &[1]).accepts();
 }
 
 #[test]
@@ -190,6 +207,21 @@ fn offs_accepts_whatever_an_unknown_or_overlapping_commit_may_have_done() {
     s.commit(1, 1, 9).is_told(2, 9).is_told(2, 8).accepts();
     let ask = s.asks_to_commit(1, 1, 30);
     s.answer(1, ask, Commit::Refused("not a member".into())).is_told(2, 30);
+    s.violates("OFFS");
+}
+
+#[test]
+fn offs_accepts_a_lost_attempt_that_is_stored_after_all() {
+    let mut s = two_members();
+    let ask = s.asks_to_commit(1, 1, 5);
+    s.answer(1, ask, Commit::Repeated).is_told(2, 5).commit(1, 1, 8).is_told(2, 8).is_told(2, 5).accepts();
+    s.is_told(2, 4);
+    s.violates("OFFS");
+    // What a consumer committed by itself is not sent again, but may be late as well.
+    let mut s = two_members();
+    let own = |offset, commit| MemberOp::CommittedItself { offsets: vec![(tp(0), Offset(offset))], commit };
+    s.tell(1, own(5, Commit::Unknown("no answer".into()))).tell(1, own(8, Commit::Done)).is_told(2, 5).accepts();
+    s.is_told(2, 4);
     s.violates("OFFS");
 }
 
@@ -293,6 +325,11 @@ fn at_most_once_names_exactly_the_repeated_offsets_and_accepts_skips() {
     let mut s = Story::of(Delivery::AtMostOnce, false);
     s.begin(1).begin(2).process(1, &[0, 1, 2]).process(2, &[1, 2, 3]).commit(2, -1, 4).audit(4);
     assert_eq!(s.violates("AT-MOST-ONCE"), "group g: t-0 offsets 1 to 2 processed again");
+    // A lost attempt to commit 1 was stored over the commit of 3.
+    let mut s = Story::of(Delivery::AtMostOnce, false);
+    let ask = s.begin(1).begin(2).asks_to_commit(1, -1, 1);
+    s.answer(1, ask, Commit::Repeated).commit(1, -1, 3).process(1, &[0, 1, 2]);
+    s.commit(2, -1, 3).process(2, &[1, 2]).audit(3).accepts();
 }
 
 #[test]

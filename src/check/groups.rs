@@ -45,6 +45,9 @@ pub struct Account {
     pub given_up: BTreeMap<TopicPartition, BTreeMap<Offset, Handled>>,
     /// What is committed, as the last commit that was answered and the last question have told.
     pub committed: BTreeMap<TopicPartition, Offset>,
+    /// Where commits stand of which an attempt was lost on its way: it may be stored over all later ones. A coordinator asks for
+    /// member and generation alone (`GroupMetadataManager.storeOffsets`), and a member that lives stays in its generation.
+    pub late: BTreeMap<TopicPartition, BTreeSet<Offset>>,
 }
 
 /// All groups of a run.
@@ -78,13 +81,9 @@ impl Groups {
             }
             MemberOp::Committed { ask, commit } => {
                 let offsets = self.asked.remove(&(*member, *ask)).unwrap_or_default();
-                if *commit == Commit::Done {
-                    account.committed.extend(offsets);
-                }
+                account.commit(&offsets, commit);
             }
-            MemberOp::CommittedItself { offsets, commit: Commit::Done } => {
-                account.committed.extend(offsets.iter().cloned());
-            }
+            MemberOp::CommittedItself { offsets, commit } => account.commit(offsets, commit),
             MemberOp::ToldOffsets { offsets, .. } => account.committed.extend(offsets.iter().cloned()),
             MemberOp::Handled { partition, offset, how: Handled::Processed } => {
                 count(&mut account.processed, partition, *offset);
@@ -122,7 +121,12 @@ impl Groups {
     }
     /// The lives that go on and are members of a group, or want to be.
     pub fn alive<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a Member> {
-        self.members.values().filter(move |m| m.alive && m.part != Part::Asks && *m.group == *group)
+        self.lives(group).map(|(_, member)| member)
+    }
+    /// As [`Self::alive`], by their numbers.
+    pub fn lives<'a>(&'a self, group: &'a str) -> impl Iterator<Item = (u32, &'a Member)> {
+        let lives = self.members.iter().map(|(number, member)| (*number, member));
+        lives.filter(move |(_, m)| m.alive && m.part != Part::Asks && *m.group == *group)
     }
     /// True if a group has members, all in one generation and none in a rebalance, as far as they know.
     #[must_use]
@@ -175,6 +179,21 @@ impl Member {
 }
 
 impl Account {
+    fn commit(&mut self, offsets: &Offsets, commit: &Commit) {
+        if commit.may_come_late() {
+            for (tp, offset) in offsets {
+                self.late.entry(tp.clone()).or_default().insert(*offset);
+            }
+        }
+        if commit.is_done() {
+            self.committed.extend(offsets.iter().cloned());
+        }
+    }
+    /// True if a commit of this offset may be stored at any time, over later ones.
+    #[must_use]
+    pub fn may_fall_back_to(&self, tp: &TopicPartition, offset: Offset) -> bool {
+        self.late.get(tp).is_some_and(|late| late.contains(&offset))
+    }
     /// Records of a partition that are committed past and were never processed, nor given up for a reason; only those in
     /// `sure` are looked at, where every replica had the record and the log has never begun anew.
     #[must_use]

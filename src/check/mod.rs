@@ -174,9 +174,10 @@ impl Court {
         self.phantom.audit(audit, &mut self.findings);
         let applications = &self.ground.promises().applications;
         let restarts = self.ground.partition(&audit.tp).into_iter().flat_map(|p| &p.restarts);
-        // Each replica is cleaned at its own time: what the auditor finds was perhaps gone where a member read.
-        let cleaned = self.ground.partition(&audit.tp).map_or(Offset::ZERO, |p| p.compacted);
-        let sure = cleaned..restarts.map(|restart| restart.kept).min().unwrap_or(audit.end);
+        // Each replica is cleaned, and its old segments go, at its own time: what the auditor finds was perhaps gone where a member
+        // read (`LogCleaner`, `UnifiedLog.deleteOldSegments`).
+        let gone = self.ground.partition(&audit.tp).map_or(Offset::ZERO, |p| p.compacted.max(p.log_start));
+        let sure = gone..restarts.map(|restart| restart.kept).min().unwrap_or(audit.end);
         at_least_once::audit(audit, &sure, &self.groups, applications, &mut self.findings);
         at_most_once::audit(audit, &self.groups, applications, &mut self.findings);
         exactly_once::audit(audit, &sure, &self.groups, applications, &mut self.findings);

@@ -3,7 +3,7 @@
 //!
 //! No stricter: commits that overlap in time may take effect in either order, one whose outcome is unknown may take
 //! effect at any time or never, and so may one that was refused after it was sent, because an earlier attempt may have been
-//! stored and its answer lost; an election that gave up what was committed, of the offsets topic or of the partition itself,
+//! stored and its answer lost, and an attempt that was lost before another one succeeded; an election that gave up what was committed, of the offsets topic or of the partition itself,
 //! takes commits and positions with it; a member that finds nothing committed, or a position below the log start, starts where
 //! `auto.offset.reset` says, and whoever finds that compaction has taken what it starts at reads on behind it; a consumer
 //! that commits by itself may at any time have committed whatever it had polled; and a commit that was under way when a
@@ -123,6 +123,13 @@ impl Offs {
                 let Some(asked) = self.asked.remove(&(*member, *ask)) else { return };
                 self.settle(&asked, commit, &life.process, out);
             }
+            MemberOp::CommittedItself { offsets, commit: Commit::Unknown(_) } => {
+                let asked = self.told_at.get(member).copied().unwrap_or(0);
+                for (tp, offset) in offsets {
+                    let write = Write { offset: *offset, asked, done: None, by: life.process.clone() };
+                    self.writes.entry((group.clone(), tp.clone())).or_default().push(write);
+                }
+            }
             MemberOp::CommittedItself { offsets, commit: Commit::Done } => {
                 // It was asked for after the one before it was answered, and nobody knows when.
                 let asked = self.told_at.insert(*member, at).unwrap_or(0);
@@ -152,11 +159,13 @@ impl Offs {
             match commit {
                 Commit::Unknown(_) => {}
                 Commit::Refused(_) => writes.retain(|w| w.asked != asked.at),
-                Commit::Done => {
+                Commit::Done | Commit::Repeated => {
                     let mine = writes.iter_mut().find(|w| w.asked == asked.at && w.offset == *offset);
+                    let lost = mine.as_deref().filter(|_| commit.may_come_late()).cloned();
                     if let Some(mine) = mine {
                         mine.done = Some(self.now);
                     }
+                    writes.extend(lost);
                     // What was over before this one began cannot be the latest any more.
                     writes.retain(|w| w.done.is_none_or(|done| done > asked.at));
                 }
@@ -164,7 +173,7 @@ impl Offs {
         }
         let newer = self.begun.range((asked.scope.clone(), asked.generation + 1)..(asked.scope.clone(), i32::MAX));
         let before = newer.filter(|(_, begun)| **begun < asked.at).map(|((_, generation), _)| *generation).next();
-        if let (Commit::Done, Some(newer), true) = (commit, before, asked.generation >= 0) {
+        if let (true, Some(newer), true) = (commit.is_done(), before, asked.generation >= 0) {
             let what: Vec<_> = asked.offsets.iter().map(|(tp, offset)| format!("{tp} at {offset}")).collect();
             out.report(
                 "OFFS",

@@ -1,11 +1,11 @@
 //! OWN: no two current members of one generation believe that they own the same partition (KIP-429; KAFKA-12984); and under the
 //! consumer protocol no member is given what another has not given back (KIP-848).
 //!
-//! No stricter: a member that was expelled, or that has not heard of a newer generation yet, may believe in its old
-//! partitions for as long as it likes; what it does with them is OFFS' affair. Under the consumer protocol members of one group are
-//! in epochs of their own, so that believing says little. But a member that gives a partition back in good order and goes on to a
-//! later epoch without having lost its membership was no expelled one when it gave back: nobody else may have owned the partition
-//! until then.
+//! No stricter: a member that was expelled, or that has not heard of a newer generation yet, may believe in its old partitions for
+//! as long as it likes; what it does with them is OFFS' affair. Nobody sees from outside who was expelled: a group that has lost all
+//! its members and has nothing committed is forgotten, and begins again with generation 1 (`GroupMetadataManager`), and under the
+//! consumer protocol members are in epochs of their own. So two that own the same partition are only suspected. Both were members all
+//! the time if both go on to a later generation without having lost their membership; whoever was expelled is told so first.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,18 @@ use crate::base::TopicPartition;
 use crate::world::history::Op;
 use crate::world::member::{MemberOp, Step};
 
+/// Two members that own, or owned, the same partition at the same time.
+#[derive(Debug)]
+struct Suspicion {
+    /// Both, each with the generation that it was in, until it has gone on to a later one.
+    unproven: BTreeMap<u32, i32>,
+    evidence: String,
+}
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Own {
-    /// What members of the consumer protocol gave back while another owned it, by member: the epoch that they were in, and the evidence
-    /// should it turn out that they were members all the time.
-    suspects: BTreeMap<u32, (i32, String)>,
+    suspicions: Vec<Suspicion>,
 }
 
 impl Own {
@@ -30,48 +36,65 @@ impl Own {
         let Some(life) = groups.member(*member) else { return };
         match what {
             MemberOp::Rebalance { step: Step::Assigned, generation, .. } => {
-                same_generation(life, groups, out);
-                if let Some((epoch, evidence)) = self.suspects.remove(member) {
-                    if *generation > epoch {
-                        out.report("OWN", None, evidence);
-                    } else {
-                        self.suspects.insert(*member, (epoch, evidence));
-                    }
+                self.goes_on(*member, *generation, out);
+                if !life.consumer_protocol {
+                    self.same_generation(*member, life, groups);
                 }
             }
-            MemberOp::Rebalance { step: Step::Revoked, generation, partitions, .. } if life.consumer_protocol => {
-                if let Some(evidence) = given_away(life, partitions, groups) {
-                    self.suspects.insert(*member, (*generation, evidence));
-                }
+            MemberOp::Rebalance { step: Step::Revoked, partitions, .. } if life.consumer_protocol => {
+                self.given_away(*member, life, partitions, groups);
             }
-            MemberOp::Rebalance { step: Step::Lost, .. } | MemberOp::Ended => drop(self.suspects.remove(member)),
+            // What it was before, nobody will ever know.
+            MemberOp::Rebalance { step: Step::Lost, .. } | MemberOp::Ended => {
+                self.suspicions.retain(|s| !s.unproven.contains_key(member));
+            }
             _ => {}
         }
     }
-}
-
-fn same_generation(life: &Member, groups: &Groups, out: &mut Findings) {
-    let peers = groups.alive(&life.group).filter(|peer| peer.generation == life.generation && peer.id != life.id);
-    for peer in peers {
-        if let Some(tp) = peer.owned.intersection(&life.owned).next() {
-            out.report(
-                "OWN",
-                None,
-                format!(
-                    "group {}: both {} and {} own {tp} in generation {}",
-                    life.group, peer.process, life.process, life.generation
-                ),
-            );
+    /// A member has reached a generation without having lost its membership.
+    fn goes_on(&mut self, member: u32, generation: i32, out: &mut Findings) {
+        for suspicion in &mut self.suspicions {
+            if suspicion.unproven.get(&member).is_some_and(|before| *before < generation) {
+                suspicion.unproven.remove(&member);
+            }
+        }
+        for proven in self.suspicions.extract_if(.., |s| s.unproven.is_empty()) {
+            out.report("OWN", None, proven.evidence);
         }
     }
-}
-
-/// Who else owns something that a member gives back only now.
-fn given_away(life: &Member, partitions: &[TopicPartition], groups: &Groups) -> Option<String> {
-    let owner = |tp: &TopicPartition| groups.alive(&life.group).find(|p| p.id != life.id && p.owned.contains(tp));
-    let (tp, owner) = partitions.iter().find_map(|tp| Some((tp, owner(tp)?)))?;
-    Some(format!(
-        "group {}: {} owned {tp} in epoch {} before {} had given it back",
-        life.group, owner.process, owner.generation, life.process
-    ))
+    /// Who else owns something in the generation that a member has just reached.
+    fn same_generation(&mut self, member: u32, life: &Member, groups: &Groups) {
+        for (other, peer) in groups.lives(&life.group) {
+            if other == member || peer.generation != life.generation {
+                continue;
+            }
+            if let Some(tp) = peer.owned.intersection(&life.owned).next() {
+                let (group, generation) = (&life.group, life.generation);
+                let evidence = format!(
+                    "group {group}: both {} and {} own {tp} in generation {generation}",
+                    peer.process, life.process
+                );
+                self.suspect([(member, life), (other, peer)], evidence);
+            }
+        }
+    }
+    /// Who else owns something that a member gives back only now.
+    fn given_away(&mut self, member: u32, life: &Member, partitions: &[TopicPartition], groups: &Groups) {
+        for (other, peer) in groups.lives(&life.group) {
+            if other == member {
+                continue;
+            }
+            if let Some(tp) = partitions.iter().find(|tp| peer.owned.contains(*tp)) {
+                let evidence = format!(
+                    "group {}: {} owned {tp} in epoch {} before {} had given it back",
+                    life.group, peer.process, peer.generation, life.process
+                );
+                self.suspect([(member, life), (other, peer)], evidence);
+            }
+        }
+    }
+    fn suspect(&mut self, both: [(u32, &Member); 2], evidence: String) {
+        let unproven = both.into_iter().map(|(number, life)| (number, life.generation)).collect();
+        self.suspicions.push(Suspicion { unproven, evidence });
+    }
 }

@@ -56,12 +56,17 @@ pub(super) async fn audit(witness: &Witness, bootstrap: &str, lively: impl Fn(&s
             let dealt = |tp: &TopicPartition| {
                 witness.look_at_groups(|groups| groups.account(group).map_or(Offset::ZERO, |account| account.next(tp)))
             };
+            // A lost attempt of an earlier commit may have come last, and nobody commits again before there is more to read.
+            let fell_back = |tp: &TopicPartition, offset| {
+                witness.look_at_groups(|groups| groups.account(group).is_some_and(|a| a.may_fall_back_to(tp, offset)))
+            };
             // What retention has taken since is committed no more: nobody can read on from there.
+            let behind = |tp: &TopicPartition, offset: Offset| offset.max(witness.log_start(tp)) < dealt(tp);
             let pending = match &told {
                 Err(error) => Some(error.clone()),
                 Ok(offsets) => offsets
                     .iter()
-                    .find(|(tp, offset)| lively(group) && (*offset).max(witness.log_start(tp)) < dealt(tp))
+                    .find(|(tp, offset)| lively(group) && behind(tp, *offset) && !fell_back(tp, *offset))
                     .map(|(tp, offset)| format!("{tp}: {offset} is committed of {} dealt with", dealt(tp))),
             };
             match pending {

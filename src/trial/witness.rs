@@ -17,6 +17,7 @@ use crate::base::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::broker::lifecycle::LifecycleError;
 use crate::broker::node::NodeError;
 use crate::broker::probe::{Event, Observer, PartitionFacts, RaftRole};
+use crate::check::ground::Ground;
 use crate::check::groups::{Account, Groups};
 use crate::check::verdict::Audit;
 use crate::check::{Court, Findings, Promises, WriterTraits};
@@ -27,7 +28,7 @@ use crate::scenario::model::{After, EventName};
 use crate::scenario::units::Millis;
 use crate::world::Watch;
 use crate::world::history::{Entry, History, Op, Value};
-use crate::world::member::{Commit, Handled, MemberOp, Step};
+use crate::world::member::{Handled, MemberOp, Step};
 
 /// What is known of one node's part in the quorum.
 #[derive(Clone, Copy, Debug)]
@@ -127,10 +128,22 @@ impl Witness {
     /// Whether the fault budget allows that `broker` ends so now; if it does, it counts as done. What is left out is
     /// told.
     pub(super) fn may_end(&self, broker: BrokerId, loss: Loss) -> bool {
+        self.within_budget(broker, loss, |windows, ground| windows.open(broker, loss, ground))
+    }
+    /// As [`Witness::may_end`], of a broker whose disk is about to fail: it may end of that at any time from now on.
+    pub(super) fn may_fail(&self, broker: BrokerId, loss: Loss) -> bool {
+        self.within_budget(broker, loss, |windows, ground| windows.open_before(broker, loss, ground))
+    }
+    fn within_budget(
+        &self,
+        broker: BrokerId,
+        loss: Loss,
+        open: impl FnOnce(&mut Windows, &Ground) -> Result<(), TopicPartition>,
+    ) -> bool {
         let refused = {
             let Told { windows, court, .. } = &mut *self.told.lock();
             let Some(windows) = windows else { return true };
-            windows.open(broker, loss, court.ground()).err()
+            open(windows, court.ground()).err()
         };
         if let Some(tp) = &refused {
             let what = if loss == Loss::Unsynced { "power cut" } else { "unclean end" };
@@ -324,11 +337,9 @@ impl Told {
             self.timeline.group(at_ns, text);
         }
         let mut come = self.rebalances(member, what);
-        let committed = matches!(
-            what,
-            MemberOp::Committed { commit: Commit::Done, .. } | MemberOp::CommittedItself { commit: Commit::Done, .. }
-        );
-        if committed {
+        if let MemberOp::Committed { commit, .. } | MemberOp::CommittedItself { commit, .. } = what
+            && commit.is_done()
+        {
             come |= self.triggers.committed(self.court.groups().committed_in_all());
         }
         come

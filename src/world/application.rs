@@ -273,7 +273,9 @@ impl Application {
             let asked_ns = clock::now().mono_ns;
             let result = self.consumer.commit_sync(next).await;
             let was_sent = clock::now().mono_ns > asked_ns;
-            self.tell(MemberOp::Committed { ask, commit: outcome(&result, was_sent) });
+            let repeated = result.is_ok() && self.consumer.commit_was_repeated();
+            let commit = if repeated { Commit::Repeated } else { outcome(&result, was_sent) };
+            self.tell(MemberOp::Committed { ask, commit });
             match result {
                 Ok(()) => {
                     self.owed.retain(|tp, owed| next.get(tp) != Some(owed));

@@ -39,10 +39,25 @@ pub enum Step {
 pub enum Commit {
     /// The coordinator has it.
     Done,
+    /// The coordinator has it, but an earlier attempt was lost on its way, and may yet arrive and be stored again.
+    Repeated,
     /// It was refused and has changed nothing.
     Refused(#[serde(serialize_with = "text")] Arc<str>),
     /// Nobody knows whether the coordinator has it.
     Unknown(#[serde(serialize_with = "text")] Arc<str>),
+}
+
+impl Commit {
+    /// True if the coordinator has it.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Done | Self::Repeated)
+    }
+    /// True if an attempt may be stored at any time from now on.
+    #[must_use]
+    pub fn may_come_late(&self) -> bool {
+        matches!(self, Self::Repeated | Self::Unknown(_))
+    }
 }
 
 /// What a member did with a record.

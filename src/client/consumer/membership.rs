@@ -51,6 +51,13 @@ impl Consumer {
         let outcome = self.drive(timeout, |parts| parts.member.as_mut().and_then(Member::outcome)).await;
         outcome.unwrap_or(Err(CommitError::Timeout))
     }
+    /// True if an attempt of the commit that was answered last was lost before another one succeeded. Commits bear no numbers: should
+    /// the lost attempt arrive late, in the same generation, it is stored over whatever was committed since (`OffsetCommit` has
+    /// nothing like a producer's sequence numbers).
+    #[must_use]
+    pub fn commit_was_repeated(&self) -> bool {
+        self.parts.member.as_ref().is_some_and(Member::commit_was_repeated)
+    }
     /// Commits these offsets while the caller goes on; nothing is tried again, so a later commit is never undone by an earlier one.
     /// What came of it is told by [`Self::take_commits`].
     pub fn commit_async(&mut self, offsets: BTreeMap<TopicPartition, OffsetAndMetadata>) {

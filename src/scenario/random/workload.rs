@@ -16,7 +16,7 @@ const BYTES_PER_S: u64 = 100_000;
 pub(super) fn clients(stream: &mut Stream, topics: &[Topic]) -> Vec<Client> {
     let mut clients = Vec::new();
     // Records per second of all topics together.
-    let rate = stream.between(60, 200);
+    let rate = stream.between(50, 150);
     for topic in topics {
         let count = stream.between(1, 4);
         let rate = (rate / topics.len() as u64 / count).max(1) as u32;
@@ -34,8 +34,8 @@ fn producer(stream: &mut Stream, topic: &Topic, count: u32, rate: u32) -> Produc
     let mut config = Config::new();
     let mut set = |key: &str, value: u64| config.insert(key.to_owned(), value.to_string());
     set("batch.size", stream.between(256, 8_192));
-    if stream.chance(1, 2) {
-        set("linger.ms", stream.between(0, 100));
+    if stream.chance(3, 4) {
+        set("linger.ms", stream.between(0, 150));
     }
     if stream.chance(3, 4) {
         set("request.timeout.ms", stream.between(1_000, 10_000));

@@ -79,7 +79,11 @@ impl Engine<'_> {
     ) -> Vec<Undo> {
         let mut undos = Vec::new();
         for node in self.resolve(target) {
-            if loss.is_some_and(|loss| !self.allows(&node, loss)) {
+            let may_fail = |loss| match &node.what {
+                Process::Broker(id) => self.witness.may_fail(*id, loss),
+                Process::Controller(_) | Process::Client(_) => true,
+            };
+            if !loss.is_none_or(may_fail) {
                 continue;
             }
             self.witness.fault(format!("{node}{what}"));

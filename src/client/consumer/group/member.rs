@@ -366,6 +366,10 @@ impl Member {
         let id = self.waited?;
         self.shared.state.lock().membership.offsets.take_commit(id)
     }
+    /// See [`Consumer::commit_was_repeated`](super::super::Consumer::commit_was_repeated).
+    pub fn commit_was_repeated(&self) -> bool {
+        self.shared.state.lock().membership.offsets.repeated
+    }
     /// Asks for committed offsets; the answer comes by [`Self::answer`].
     pub fn query(&mut self, partitions: &[TopicPartition]) {
         let partitions: BTreeSet<_> = partitions.iter().cloned().collect();

@@ -38,6 +38,8 @@ struct Attempt {
     sent: bool,
     not_before_ns: u64,
     failures: u32,
+    /// One was lost on its way, or its answer was.
+    lost: bool,
 }
 
 /// See the module. What is answered waits to be taken by whoever asked, by the number that he was given.
@@ -47,6 +49,8 @@ pub(super) struct Offsets {
     commits: BTreeMap<u64, Commit>,
     queries: BTreeMap<u64, Query>,
     committed: BTreeMap<u64, Result<(), CommitError>>,
+    /// The last commit that was answered was not stored by its first attempt, as far as anybody knows.
+    pub repeated: bool,
     answered: BTreeMap<u64, Result<OffsetMap, ResponseError>>,
 }
 
@@ -162,7 +166,7 @@ impl Attempt {
         !self.sent && self.not_before_ns <= now.mono_ns
     }
     fn again(&mut self, not_before_ns: u64) {
-        *self = Self { sent: false, not_before_ns, failures: self.failures.saturating_add(1) };
+        *self = Self { sent: false, not_before_ns, failures: self.failures.saturating_add(1), lost: self.lost };
     }
 }
 
@@ -188,11 +192,13 @@ impl Membership {
             if same {
                 let not_before_ns = now.after_ms(self.backoff_ms(self.offsets.commits[&id].attempt.failures));
                 if let Some(commit) = self.offsets.commits.get_mut(&id) {
+                    commit.attempt.lost |= answer.is_none();
                     commit.attempt.again(not_before_ns);
                 }
                 return;
             }
         }
+        self.offsets.repeated = commit.attempt.lost;
         self.offsets.commits.remove(&id);
         self.offsets.committed.insert(id, result);
         self.change();
