@@ -5,13 +5,20 @@
 //! attempt arrives after all, and whoever starts next starts there.
 
 use super::delivery::{Application, Delivery, claiming, which};
-use super::groups::Groups;
-use super::verdict::{Audit, Findings};
+use super::ground::Ground;
+use super::groups::{Account, Groups};
+use super::verdict::{Audit, Findings, Span};
 
-pub(super) fn audit(audit: &Audit, groups: &Groups, applications: &[Application], out: &mut Findings) {
+pub(super) fn audit(audit: &Audit, ground: &Ground, groups: &Groups, applications: &[Application], out: &mut Findings) {
     for (app, account) in claiming(Delivery::AtMostOnce, audit, groups, applications) {
-        for span in account.repeated(&audit.tp).into_iter().filter(|s| !account.may_fall_back_to(&audit.tp, s.first)) {
-            out.report("AT-MOST-ONCE", None, format!("group {}: {} processed again", app.group, which(&span)));
+        for span in account.repeated(&audit.tp).iter().filter(|span| !fell_back(account, span, ground)) {
+            out.report("AT-MOST-ONCE", None, format!("group {}: {} processed again", app.group, which(span)));
         }
     }
+}
+
+/// True if a lost attempt of a commit may have led a reader back to the beginning of a span, or to where nothing is left before it.
+fn fell_back(account: &Account, span: &Span, ground: &Ground) -> bool {
+    let mut back = account.late.get(&span.tp).into_iter().flatten().filter(|offset| **offset <= span.first);
+    back.any(|offset| *offset == span.first || ground.is_gone(&span.tp, *offset..span.first))
 }

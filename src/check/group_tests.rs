@@ -19,19 +19,20 @@ fn value(offset: i64) -> Value {
 struct Story {
     court: Court,
     asks: u64,
+    now_ns: u64,
 }
 
 impl Story {
     fn of(delivery: Delivery, has_store: bool) -> Self {
         let app = Application { group: "g".into(), topics: vec!["t".into()], delivery, has_store };
         let promises = Promises { voters: vec![BrokerId(1)], applications: vec![app], ..Promises::default() };
-        Self { court: Court::new(promises), asks: 0 }
+        Self { court: Court::new(promises), asks: 0, now_ns: 0 }
     }
     fn new() -> Self {
         Self::of(Delivery::AtLeastOnce, false)
     }
     fn tell(&mut self, member: u32, what: MemberOp) -> &mut Self {
-        self.court.client(0, &Op::Member { member, what });
+        self.court.client(self.now_ns, &Op::Member { member, what });
         self
     }
     fn begin(&mut self, member: u32) -> &mut Self {
@@ -39,9 +40,12 @@ impl Story {
         self.tell(member, MemberOp::Began { process, group: "g".into(), part: Part::Joins })
     }
     fn step(&mut self, member: u32, step: Step, generation: i32, partitions: &[i32]) -> &mut Self {
+        self.step_ago(member, step, generation, partitions, 0)
+    }
+    fn step_ago(&mut self, member: u32, step: Step, generation: i32, partitions: &[i32], ago_ns: u64) -> &mut Self {
         let partitions = partitions.iter().map(|p| tp(*p)).collect();
         let member_id = format!("id-{member}").into();
-        self.tell(member, MemberOp::Rebalance { step, partitions, member_id, generation, ago_ns: 0 })
+        self.tell(member, MemberOp::Rebalance { step, partitions, member_id, generation, ago_ns })
     }
     fn asks_to_commit(&mut self, member: u32, generation: i32, offset: i64) -> u64 {
         self.asks += 1;
@@ -223,6 +227,22 @@ fn offs_accepts_a_lost_attempt_that_is_stored_after_all() {
     s.tell(1, own(5, Commit::Unknown("no answer".into()))).tell(1, own(8, Commit::Done)).is_told(2, 5).accepts();
     s.is_told(2, 4);
     s.violates("OFFS");
+}
+
+#[test]
+fn offs_accepts_commits_in_the_first_generation_of_a_group_that_was_forgotten() {
+    let mut s = two_members();
+    s.now_ns = 1_000;
+    s.step(1, Step::Assigned, 2, &[]).step(1, Step::Lost, 2, &[]).step(2, Step::Lost, 1, &[]);
+    s.now_ns = 2_000;
+    s.step(1, Step::Assigned, 1, &[0]).commit(1, 1, 5).accepts();
+    // Whoever is told of its generation late, and was in it before the next began, is of the past.
+    let mut s = two_members();
+    s.now_ns = 1_000;
+    s.step(1, Step::Assigned, 2, &[]);
+    s.now_ns = 2_000;
+    s.step_ago(2, Step::Assigned, 1, &[], 1_500).commit(2, 1, 6);
+    assert!(s.violates("OFFS").contains("in generation 1 after generation 2 had begun"));
 }
 
 #[test]

@@ -179,7 +179,7 @@ impl Court {
         let gone = self.ground.partition(&audit.tp).map_or(Offset::ZERO, |p| p.compacted.max(p.log_start));
         let sure = gone..restarts.map(|restart| restart.kept).min().unwrap_or(audit.end);
         at_least_once::audit(audit, &sure, &self.groups, applications, &mut self.findings);
-        at_most_once::audit(audit, &self.groups, applications, &mut self.findings);
+        at_most_once::audit(audit, &self.ground, &self.groups, applications, &mut self.findings);
         exactly_once::audit(audit, &sure, &self.groups, applications, &mut self.findings);
         self.findings.account(audit, &sure, &self.groups, applications);
     }

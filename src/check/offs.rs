@@ -6,10 +6,10 @@
 //! stored and its answer lost, and an attempt that was lost before another one succeeded; an election that gave up what was committed, of the offsets topic or of the partition itself,
 //! takes commits and positions with it; a member that finds nothing committed, or a position below the log start, starts where
 //! `auto.offset.reset` says, and whoever finds that compaction has taken what it starts at reads on behind it; a consumer
-//! that commits by itself may at any time have committed whatever it had polled; and a commit that was under way when a
-//! generation began may still be of the old one.
+//! that commits by itself may at any time have committed whatever it had polled, or the log start that it was reset to; a commit
+//! that was under way when a generation began may still be of the old one; and a group that was forgotten begins with generation 1.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ground::Ground;
@@ -30,6 +30,11 @@ struct Write {
     /// When it was known to have succeeded; `None` while nobody knows.
     done: Option<u64>,
     by: Arc<str>,
+}
+
+struct Begun {
+    told: u64,
+    at_ns: u64,
 }
 
 struct Asked {
@@ -53,8 +58,10 @@ pub(super) struct Offs {
     told_at: BTreeMap<u32, u64>,
     /// Partitions that a member was assigned and has read nothing of yet: it starts where its group has committed.
     fresh: BTreeMap<(u32, TopicPartition), Asked>,
-    /// When each generation was first heard of, by its scope.
-    begun: BTreeMap<(Arc<str>, i32), u64>,
+    /// The first that was heard of each generation, by its scope.
+    begun: BTreeMap<(Arc<str>, i32), Begun>,
+    /// Groups with members whose consumers commit by themselves.
+    by_themselves: BTreeSet<Arc<str>>,
 }
 
 impl Offs {
@@ -85,7 +92,7 @@ impl Offs {
         let given_up = offsets_given_up(ground) || ground.partition(tp).is_some_and(|p| !p.restarts.is_empty());
         let begins_there = self.settled(&asked, tp).is_some_and(|last| last.offset >= log_start);
         if !given_up && begins_there && !self.leads_to(&asked, tp, offset, ground) {
-            self.told(&asked, tp, offset, &life.process, out);
+            self.told(&asked, tp, offset, (&life.process, log_start), out);
         }
     }
     /// True if a reader that was told of a commit may read `first` before anything else, because compaction or retention has taken
@@ -99,14 +106,17 @@ impl Offs {
         let Some(life) = groups.member(*member) else { return };
         self.now += 1;
         let (at, group, scope) = (self.now, life.group.clone(), scope(life));
+        if life.part == Part::CommitsItself {
+            self.by_themselves.insert(group.clone());
+        }
         match what {
-            MemberOp::Rebalance { step: Step::Assigned, generation, partitions, .. } => {
+            MemberOp::Rebalance { step: Step::Assigned, generation, partitions, ago_ns, .. } => {
                 for tp in partitions {
                     let (group, scope) = (group.clone(), scope.clone());
                     let asked = Asked { at, group, scope, generation: -1, offsets: Vec::new() };
                     self.fresh.insert((*member, tp.clone()), asked);
                 }
-                self.begun.entry((scope, *generation)).or_insert(at);
+                self.begins(scope, *generation, out.at_ns.saturating_sub(*ago_ns));
             }
             MemberOp::Rebalance { step: Step::Revoked | Step::Lost, partitions, .. } => {
                 self.fresh.retain(|(of, tp), _| of != member || !partitions.contains(tp));
@@ -146,11 +156,24 @@ impl Offs {
             MemberOp::ToldOffsets { ask, offsets } => {
                 let Some(asked) = self.asked.remove(&(*member, *ask)) else { return };
                 for (tp, offset) in offsets.iter().filter(|_| !offsets_given_up(ground)) {
-                    self.told(&asked, tp, *offset, &life.process, out);
+                    let log_start = ground.partition(tp).map_or(Offset::ZERO, |p| p.log_start);
+                    self.told(&asked, tp, *offset, (&life.process, log_start), out);
                 }
             }
             _ => {}
         }
+    }
+
+    /// Somebody is in a generation. If a later one had begun before, the group was forgotten in between, and its generations begin
+    /// again.
+    fn begins(&mut self, scope: Arc<str>, generation: i32, at_ns: u64) {
+        let is_later = |((of, number), begun): (&(Arc<str>, i32), &Begun)| {
+            *of == scope && *number > generation && begun.at_ns < at_ns
+        };
+        if self.begun.iter().any(is_later) {
+            self.begun.retain(|(of, _), begun| *of != scope || begun.at_ns >= at_ns);
+        }
+        self.begun.entry((scope, generation)).or_insert(Begun { told: self.now, at_ns });
     }
 
     fn settle(&mut self, asked: &Asked, commit: &Commit, by: &str, out: &mut Findings) {
@@ -172,7 +195,7 @@ impl Offs {
             }
         }
         let newer = self.begun.range((asked.scope.clone(), asked.generation + 1)..(asked.scope.clone(), i32::MAX));
-        let before = newer.filter(|(_, begun)| **begun < asked.at).map(|((_, generation), _)| *generation).next();
+        let before = newer.filter(|(_, begun)| begun.told < asked.at).map(|((_, generation), _)| *generation).next();
         if let (true, Some(newer), true) = (commit.is_done(), before, asked.generation >= 0) {
             let what: Vec<_> = asked.offsets.iter().map(|(tp, offset)| format!("{tp} at {offset}")).collect();
             out.report(
@@ -201,10 +224,18 @@ impl Offs {
         writes.filter(move |w| last.is_none_or(|last| w.done.is_none_or(|done| done > last)))
     }
 
-    fn told(&self, asked: &Asked, tp: &TopicPartition, told: Offset, to: &str, out: &mut Findings) {
+    fn told(
+        &self,
+        asked: &Asked,
+        tp: &TopicPartition,
+        told: Offset,
+        (to, log_start): (&str, Offset),
+        out: &mut Findings,
+    ) {
         let last = self.settled(asked, tp);
         let polled = self.polled.get(&(asked.group.clone(), tp.clone())).copied().unwrap_or(Offset::NONE);
-        let by_itself = told <= polled && last.is_none_or(|last| told >= last.offset);
+        let upto = if self.by_themselves.contains(&asked.group) { polled.max(log_start) } else { Offset::NONE };
+        let by_itself = told <= upto && last.is_none_or(|last| told >= last.offset);
         let allowed =
             by_itself || (last.is_none() && told == Offset::NONE) || self.possible(asked, tp).any(|w| w.offset == told);
         if !allowed {

@@ -1,4 +1,9 @@
 //! ConsumerGroupHeartbeat of a member that joins or stays (`GroupMetadataManager.consumerGroupHeartbeat`).
+//!
+//! In two things it does more than Kafka's coordinator, because a request to join may come late, after its retry was answered. What is
+//! assigned by it would be told over a connection that nobody reads any more, and Kafka tells a member only of changes: here it is told
+//! again until it has said that it owns exactly that. And such a request says that the member owns nothing, which Kafka takes for an
+//! acknowledgement that it has given up what it must: here a repeated request to join says nothing of what the member owns.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -61,6 +66,12 @@ pub(super) fn owned(r: &ConsumerGroupHeartbeatRequest) -> Option<Partitions> {
     Some(topics.iter().flat_map(|t| t.partitions.iter().map(|p| (t.topic_id, *p))).collect())
 }
 
+/// Partitions in words.
+fn listed(partitions: &Partitions) -> String {
+    let one = |(topic, partition): &(crate::base::TopicId, i32)| format!("{topic}-{partition}");
+    partitions.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
 /// What the member is given, for the answer.
 fn told(partitions: &Partitions) -> Assignment {
     let mut topics: Vec<TopicPartitions> = Vec::new();
@@ -90,6 +101,7 @@ impl ConsumerGroup {
             let bits = uuid::Uuid::from_u64_pair(turn.random.next_u64(), turn.random.next_u64());
             id = uuid::Builder::from_bytes(bits.into_bytes()).into_uuid().to_string().into();
         }
+        let repeats = r.member_epoch == JOIN && self.members.get(&id).is_some_and(|member| member.epoch > JOIN);
         let owned = owned(r);
         let (known, mut out) = self.find(group, &id, r, owned.as_ref())?;
         out.iter().for_each(|record| self.apply(record));
@@ -97,11 +109,19 @@ impl ConsumerGroup {
         if self.epoch > self.assignment_epoch {
             out.extend(self.retarget(group, turn.cfg));
         }
+        let owned = owned.filter(|_| !repeats);
         let before = self.members[&id].clone();
         let after = self.reconcile(group, turn, before.clone(), owned.as_ref(), &mut out);
         let full = r.member_epoch == JOIN
             || r.rebalance_timeout_ms != -1 && r.subscribed_topic_names.is_some() && owned.is_some();
-        let assignment = (full || before.assigned != after.assigned).then(|| told(&after.assigned));
+        let acknowledged = match &owned {
+            Some(owned) => *owned == after.assigned,
+            None => before.acknowledged && before.assigned == after.assigned,
+        };
+        if let Some(member) = self.members.get_mut(&id) {
+            member.acknowledged = acknowledged;
+        }
+        let assignment = (full || !acknowledged).then(|| told(&after.assigned));
         let answer = ConsumerGroupHeartbeatResponse::default()
             .with_member_id(Some(wire(&id)))
             .with_member_epoch(after.epoch)
@@ -211,6 +231,15 @@ impl ConsumerGroup {
             after = self.reconciled(&before, self.targets.get(&before.id).unwrap_or(&none), owned);
         }
         if after != before {
+            tracing::debug!(
+                %group,
+                member = %after.id,
+                epoch = after.epoch,
+                state = ?after.state,
+                assigned = %listed(&after.assigned),
+                revoking = %listed(&after.revoking),
+                "a member of the consumer protocol goes on"
+            );
             let record = records::current(group, &after);
             self.apply(&record);
             out.push(record);

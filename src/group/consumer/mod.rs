@@ -125,7 +125,7 @@ impl MemberState {
     }
 }
 
-/// A member. All but the two deadlines is in the log.
+/// A member. All but the two deadlines and what it has acknowledged is in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ConsumerMember {
     pub id: Arc<str>,
@@ -147,6 +147,8 @@ pub(super) struct ConsumerMember {
     pub revoking: Partitions,
     /// When its session is over, in monotonic ns.
     pub session_ns: u64,
+    /// It has said that it owns exactly what it was assigned. What the log does not keep, and Kafka does not ask: see [`heartbeat`].
+    pub acknowledged: bool,
     /// Until when it must have left this epoch by giving back what it was asked for, in monotonic ns.
     pub revoke_by: Option<(i32, u64)>,
 }
@@ -168,6 +170,7 @@ impl ConsumerMember {
             assigned: Partitions::new(),
             revoking: Partitions::new(),
             session_ns: u64::MAX,
+            acknowledged: false,
             revoke_by: None,
         }
     }

@@ -21,6 +21,8 @@ pub const HEARTBEAT_MS: u64 = 1_000;
 pub const REVOKE_MS: i32 = 5_000;
 /// After this silence a request counts as lost.
 const PATIENCE_MS: u64 = 2_000;
+/// No request comes later.
+const LATE_MS: u64 = 12_000;
 
 pub fn topic(name: &str) -> TopicId {
     TopicId::from_u128(name.bytes().fold(0, |id, byte| id * 256 + u128::from(byte)))
@@ -60,8 +62,11 @@ pub struct World {
     pub stuck: bool,
     /// Appends are refused.
     pub refusing: bool,
-    /// Of a hundred requests and of a hundred answers, so many are lost.
+    /// Of a hundred requests and of a hundred answers, so many are lost. Some of the requests to join only come late, after their sender
+    /// has asked again. Nothing else may: heartbeats bear no numbers, so that one that says what its sender owned before it was told
+    /// more would pass for giving that back.
     pub loss: u64,
+    late: Vec<(u64, usize, ConsumerGroupHeartbeatRequest)>,
     open: BTreeMap<Ticket, usize>,
     next_ticket: u64,
     lives: u64,
@@ -99,6 +104,7 @@ impl World {
             stuck: false,
             refusing: false,
             loss: 0,
+            late: Vec::new(),
             open: BTreeMap::new(),
             next_ticket: 0,
             lives: 0,
@@ -159,6 +165,13 @@ impl World {
                 let mut out = Vec::new();
                 self.coordinator.tick(self.now(), &mut out);
                 self.take(out);
+            }
+            let due = |(due_ms, ..): &(u64, usize, ConsumerGroupHeartbeatRequest)| *due_ms <= self.now_ms;
+            let (due, late) = std::mem::take(&mut self.late).into_iter().partition(due);
+            self.late = late;
+            for (_, who, r) in due {
+                self.next_ticket += 1;
+                self.arrives(Ticket(self.next_ticket), who, &r);
             }
             for who in 0..self.clients.len() {
                 self.act(who);
@@ -230,8 +243,15 @@ impl World {
         let ticket = Ticket(self.next_ticket);
         self.clients[who].asking = Some((ticket, self.now_ms)).filter(|_| self.clients[who].alive);
         if self.dice.chance(self.loss, 100) {
+            if r.member_epoch == 0 && self.dice.chance(1, 2) {
+                let due_ms = self.now_ms + self.dice.between(PATIENCE_MS, LATE_MS);
+                self.late.push((due_ms, who, r.clone()));
+            }
             return;
         }
+        self.arrives(ticket, who, r);
+    }
+    fn arrives(&mut self, ticket: Ticket, who: usize, r: &ConsumerGroupHeartbeatRequest) {
         self.open.insert(ticket, who);
         let caller = Caller { client_id: format!("c{who}").into(), host: "h".into(), version: 1 };
         let mut out = Vec::new();
@@ -271,9 +291,12 @@ impl World {
             if let Some(given) = &answer.assignment {
                 let given = given.topic_partitions.iter();
                 let target = given.flat_map(|t| t.partitions.iter().map(|p| (t.topic_id, *p))).collect();
-                client.target = Some(target);
-                client.revoked_at_ms = now_ms + client.slow_ms;
-                client.reconcile(now_ms);
+                // What it knows already changes nothing.
+                if *client.target.as_ref().unwrap_or(&client.owned) != target {
+                    client.target = Some(target);
+                    client.revoked_at_ms = now_ms + client.slow_ms;
+                    client.reconcile(now_ms);
+                }
             }
             return;
         };
@@ -293,8 +316,12 @@ impl World {
         let members = self.group().map(|g| g.members.clone()).unwrap_or_default();
         let mut owners: BTreeMap<(TopicId, i32), &str> = BTreeMap::new();
         for client in &self.clients {
-            // Whoever was fenced may believe for a while that it still owns something.
+            // Whoever was fenced may believe for a while that it still owns something; so may one that was, and is a member again by a
+            // request of long ago.
             let Some(member) = members.get(client.id.as_str()) else { continue };
+            if ![member.epoch, member.previous_epoch].contains(&client.epoch) {
+                continue;
+            }
             for tp in &client.owned {
                 let other = owners.insert(*tp, &client.id);
                 assert!(other.is_none(), "{tp:?} has two owners: {other:?} and {}", client.id);
@@ -361,7 +388,7 @@ impl Client {
 pub fn logged(group: &ConsumerGroup) -> ConsumerGroup {
     let mut group = group.clone();
     for member in group.members.values_mut() {
-        (member.session_ns, member.revoke_by) = (0, None);
+        (member.session_ns, member.revoke_by, member.acknowledged) = (0, None, false);
     }
     group
 }

@@ -160,7 +160,7 @@ impl Membership {
         };
         match (error, answer) {
             (None, Some(answer)) if current => self.beat_succeeded(now, answer),
-            (None, _) => {}
+            (None, _) => tracing::debug!(group = %self.cfg.group, "an answer to a former self is passed over"),
             (Some(error), _) => {
                 if matches!(error, E::NetworkException | E::NotCoordinator | E::CoordinatorNotAvailable) {
                     self.coordinator_lost("a heartbeat was lost or refused");
@@ -178,8 +178,11 @@ impl Membership {
         if let Some(given) = &answer.assignment {
             let given = given.topic_partitions.iter();
             let target: Partitions = given.flat_map(|t| t.partitions.iter().map(|p| (t.topic_id, *p))).collect();
+            tracing::debug!(group = %self.cfg.group, member = %next.id, epoch = answer.member_epoch, ?target, "told what to own");
             next.asks_names = target.iter().any(|(topic, _)| !next.names.contains_key(topic));
-            (next.target, next.news) = (Some(target), true);
+            // What it knows already changes nothing (`LocalAssignment.updateWith`).
+            next.news |= next.target.as_ref() != Some(&target);
+            next.target = Some(target);
         }
         next.news |= before.id != answer.member_epoch;
         self.changed |= next.news;
