@@ -362,12 +362,25 @@ fn faults_that_cannot_happen_are_refused() {
         ),
         (
             r#"{"at": "1s", "set-config": {"config": {"retention.ms": 1}}}"#,
-            "faults[0].set-config.config: unknown config key \"retention.ms\"; there is message.max.bytes, \
+            "faults[0].set-config.config: unknown config key \"retention.ms\"; there is \
+             follower.replication.throttled.rate, leader.replication.throttled.rate, message.max.bytes, \
              min.insync.replicas, unclean.leader.election.enable",
         ),
         (
             r#"{"at": "1s", "set-config": {"topic": "T", "broker": 1, "config": {"retention.ms": 1}}}"#,
             "faults[0].set-config.broker: cannot stand beside \"topic\"",
+        ),
+        (
+            r#"{"at": "1s", "set-config": {"topic": "T", "config": {"leader.replication.throttled.replicas": "0"}}}"#,
+            "faults[0].set-config.config: Invalid value 0 for configuration leader.replication.throttled.replicas",
+        ),
+        (
+            r#"{"at": "1s", "set-config": {"broker": 1, "config": {"leader.replication.throttled.rate": -1}}}"#,
+            "faults[0].set-config.config: Invalid value -1 for configuration leader.replication.throttled.rate",
+        ),
+        (
+            r#"{"at": "1s", "set-config": {"topic": "T", "config": {"follower.replication.throttled.replicas": "*"}}}, {"at": "1s", "set-config": {"config": {"follower.replication.throttled.rate": 65536}}}"#,
+            "",
         ),
         (
             r#"{"at": "1s", "reassign": {"partition": "T-0", "replicas": [1, 1]}}"#,
@@ -387,6 +400,35 @@ fn faults_that_cannot_happen_are_refused() {
         (r#"{"after": {"consumed": 9}, "crash": "any-broker"}, {"at": "9s", "start": {"broker": 1}}"#, ""),
     ] {
         assert_eq!(complaint(fault), wrong, "{fault}");
+    }
+}
+
+#[test]
+fn a_move_that_nobody_asks_for_cannot_be_expected() {
+    let refused = |expected: &str| {
+        let text = format!(
+            r#"{{"name": "n", "topics": [{{"name": "T", "partitions": 2}}],
+            "faults": [{{"at": "1s", "reassign": {{"partition": "T-0", "replicas": [2]}}}}],
+            "expect": {{"moves": [{{{expected}}}]}}}}"#
+        );
+        parse("bad.json", &text)
+            .err()
+            .map(|e| e.to_string().splitn(4, ':').nth(3).unwrap_or_default().trim().to_owned())
+    };
+    assert_eq!(refused(r#""partition": "T-0", "bytes": [1, 2], "took": ["1s", "2s"], "rate": [1, 2]"#), None);
+    for (expected, wrong) in [
+        (r#""partition": "T-1", "bytes": [1, 2]"#, "expect.moves[0].partition: nothing reassigns T-1"),
+        (r#""partition": "T-0", "bytes": [3, 2]"#, "expect.moves[0].bytes: the lower bound 3 is above the upper 2"),
+        (
+            r#""partition": "T-0", "bytes": [1, 2], "took": ["2h", "3h"]"#,
+            "expect.moves[0].took[0]: 2h is after the end (60s)",
+        ),
+        (
+            r#""partition": "T-0", "bytes": [1, 2], "rate": [3, 2]"#,
+            "expect.moves[0].rate: the lower bound 3 is above the upper 2",
+        ),
+    ] {
+        assert_eq!(refused(expected).as_deref(), Some(wrong), "{expected}");
     }
 }
 
