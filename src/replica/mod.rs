@@ -13,8 +13,8 @@
 //! | any | the partition leaves this broker | stopped, for good |
 //!
 //! Sources: Kafka's `Partition`, `Replica`, `AbstractFetcherThread`; KIP-101, KIP-279, KIP-320, KIP-497, KIP-595
-//! (truncation on fetch), KIP-841, KIP-903, KIP-966; the throttle of KIP-73. Deliberately absent: future replicas, tiered storage,
-//! fetching from followers (KIP-392).
+//! (truncation on fetch), KIP-841, KIP-903, KIP-966, KIP-73 (the throttle). Deliberately absent: future replicas,
+//! tiered storage, fetching from followers (KIP-392).
 
 mod core;
 mod follower;
