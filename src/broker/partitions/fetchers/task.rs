@@ -43,8 +43,7 @@ pub(super) async fn run(shared: Arc<Shared>, leader: BrokerId, slots: Arc<Slots>
         asked.extend(ready.drain(..).filter_map(position));
         let held_back = fetcher.hold_back(&mut asked);
         if asked.is_empty() {
-            // A throttle opens with time, and nobody rings then.
-            fetcher.rest(if held_back { next.min(fetcher.after_backoff()) } else { next }).await;
+            fetcher.rest(if held_back { next.min(fetcher.after_throttle()) } else { next }).await;
             continue;
         }
         fetcher.rotate(&mut asked);
@@ -164,10 +163,12 @@ impl Fetcher {
     }
     /// Leaves a partition alone for `replica.fetch.backoff.ms`.
     pub fn back_off(&self, followed: &FollowedPartition) {
-        self.slots.delay(followed, self.after_backoff());
+        self.slots.delay(followed, clock::now().after_ms(self.shared.config.replica_fetch_backoff_ms));
     }
-    fn after_backoff(&self) -> u64 {
-        clock::now().after_ms(self.shared.config.replica_fetch_backoff_ms)
+    /// When to look again after everything was held back: a throttle opens with time, and nobody rings then. Without any
+    /// pause no time would pass.
+    fn after_throttle(&self) -> u64 {
+        clock::now().after_ms(self.shared.config.replica_fetch_backoff_ms.max(1))
     }
     /// Leaves a partition alone until metadata brings a newer leadership.
     pub fn park(&self, followed: &FollowedPartition, epoch: LeaderEpoch) {
