@@ -146,6 +146,10 @@ config! {
     replica_fetch_backoff_ms: i64 = 1_000, "replica.fetch.backoff.ms", 0 ..= MAX;
     /// How long a fetcher waits for an answer before it gives up the connection, in ms.
     replica_socket_timeout_ms: i64 = 30_000, "replica.socket.timeout.ms", 1 ..= MAX;
+    /// How many windows the rate of throttled replication is taken over.
+    replication_quota_window_num: i64 = 11, "replication.quota.window.num", 1 ..= MAX;
+    /// How long each of them is, in seconds.
+    replication_quota_window_size_seconds: i64 = 1, "replication.quota.window.size.seconds", 1 ..= MAX;
     /// How often high watermarks are written to their checkpoint, in ms.
     replica_hw_checkpoint_interval_ms: i64 = 5_000, "replica.high.watermark.checkpoint.interval.ms", 1 ..= MAX;
     /// How long a broker waits for the controller's answer, in ms.

@@ -64,6 +64,10 @@ pub struct PartitionFacts {
     pub isr: Vec<BrokerId>,
     /// Eligible leader replicas (KIP-966).
     pub elr: Vec<BrokerId>,
+    /// Replicas that a reassignment adds.
+    pub adding: Vec<BrokerId>,
+    /// Replicas that it takes away.
+    pub removing: Vec<BrokerId>,
     /// True while the leader recovers from an unclean election.
     pub recovering: bool,
 }
@@ -120,8 +124,8 @@ pub enum Event {
     MetadataApplied { next: Offset },
     /// A replica's log as recovery found it, with its starting high watermark.
     LogLoaded { tp: TopicPartition, start: Offset, high_watermark: Offset, batches: Vec<BatchMark> },
-    /// A replica's log grew in the page cache.
-    LogAppended { tp: TopicPartition, batches: Vec<BatchMark> },
+    /// A replica's log grew in the page cache; so many bytes of these batches were copied from a leader's log.
+    LogAppended { tp: TopicPartition, batches: Vec<BatchMark>, copied: u64 },
     /// A replica's log was cut at `to`; `start` is its log start afterwards.
     LogTruncated { tp: TopicPartition, to: Offset, start: Offset },
     /// A replica's log starts at `start` from now on: retention or DeleteRecords.

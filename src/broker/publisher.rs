@@ -162,6 +162,8 @@ fn facts(p: &Partition) -> PartitionFacts {
         replicas: p.replicas.clone(),
         isr: p.isr.clone(),
         elr: p.elr.clone(),
+        adding: p.adding_replicas.clone(),
+        removing: p.removing_replicas.clone(),
         recovering: p.recovery == RecoveryState::Recovering,
     }
 }

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use super::options::NodeOptions;
 use super::partitions::PartitionsConfig;
 use super::quorum::QuorumConfig;
+use crate::base::time::NANOS_PER_MS;
 use crate::controller::ControllerConfig;
 use crate::group::GroupConfig;
 use crate::log::LogConfig;
+use crate::replica::QuotaWindows;
 
 pub(super) fn partitions(options: &NodeOptions) -> PartitionsConfig {
     let c = &options.config;
@@ -34,6 +36,10 @@ pub(super) fn partitions(options: &NodeOptions) -> PartitionsConfig {
         replica_fetch_max_bytes: c.replica_fetch_max_bytes as i32,
         replica_fetch_backoff_ms: c.replica_fetch_backoff_ms as u64,
         replica_socket_timeout_ms: c.replica_socket_timeout_ms as u64,
+        quota_windows: QuotaWindows {
+            count: c.replication_quota_window_num as u64,
+            length_ns: c.replication_quota_window_size_seconds as u64 * 1_000 * NANOS_PER_MS,
+        },
         connection_setup_timeout_ms: c.socket_connection_setup_timeout_ms as u64,
         high_watermark_checkpoint_interval_ms: c.replica_hw_checkpoint_interval_ms as u64,
         producer_id_expiration_ms: c.producer_id_expiration_ms,

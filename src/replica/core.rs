@@ -43,6 +43,8 @@ pub(super) enum RoleState {
     Follower {
         /// The leader's high watermark as last heard; the own one follows as far as the log reaches.
         leader_high_watermark: Offset,
+        /// What was missing below it when something was last taken from the leader; None before that.
+        lag: Option<i64>,
     },
 }
 
@@ -126,7 +128,7 @@ impl ReplicaCore {
         let new = fresh || self.is_leader() || state.leader_epoch > self.leader_epoch;
         self.adopt(state);
         if new {
-            self.role = RoleState::Follower { leader_high_watermark: self.high_watermark };
+            self.role = RoleState::Follower { leader_high_watermark: self.high_watermark, lag: None };
             self.purgatory.flush(Err(ResponseError::NotLeaderOrFollower), out);
             if fresh && planted(Bug::TruncateToHighWatermark) {
                 self.truncate(self.high_watermark, out);
@@ -147,7 +149,7 @@ impl ReplicaCore {
         if !self.log.appended(generation, end) {
             return;
         }
-        if let RoleState::Follower { leader_high_watermark } = self.role {
+        if let RoleState::Follower { leader_high_watermark, .. } = self.role {
             self.raise_high_watermark(leader_high_watermark, out);
         }
         self.purgatory.appended(self.log.visible_end(), out);
@@ -305,8 +307,8 @@ impl ReplicaCore {
             self.high_watermark = self.log.visible_end();
             out.push(Output::HighWatermark(self.high_watermark));
         }
-        if let RoleState::Follower { leader_high_watermark } = &mut self.role {
-            *leader_high_watermark = self.high_watermark;
+        if let RoleState::Follower { leader_high_watermark, lag } = &mut self.role {
+            (*leader_high_watermark, *lag) = (self.high_watermark, None);
         }
         self.purgatory.wake_fetches(out);
     }

@@ -41,12 +41,23 @@ impl ReplicaCore {
             return Verdict::Proceed { batches: 0 };
         }
         let Some(batches) = self.append_as_follower(answer.batches, out) else { return Verdict::BackOff };
-        if let RoleState::Follower { leader_high_watermark } = &mut self.role {
+        let end = self.log.log_end();
+        if let RoleState::Follower { leader_high_watermark, lag } = &mut self.role {
             *leader_high_watermark = answer.high_watermark;
+            // An answer that was held back brings nothing, and says nothing of what is missing.
+            if batches > 0 || lag.is_none() {
+                *lag = Some((answer.high_watermark - end).max(0));
+            }
         }
         self.raise_high_watermark(answer.high_watermark, out);
         self.advance_log_start(answer.log_start, out);
         Verdict::Proceed { batches }
+    }
+    /// True if nothing that its leader has committed was missing when this follower last took something from it: such a
+    /// one is not throttled, lest it leave the ISR (KIP-73).
+    #[must_use]
+    pub fn keeps_up(&self) -> bool {
+        matches!(self.role, RoleState::Follower { lag: Some(0), .. })
     }
     /// Both ends of the leader's log, after [`Verdict::OutOfRange`] for `asked`. Below the leader's start everything is
     /// thrown away; beyond its end (after an unclean election) the rest is cut off. Returns false if it came too late.

@@ -13,8 +13,8 @@
 //! | any | the partition leaves this broker | stopped, for good |
 //!
 //! Sources: Kafka's `Partition`, `Replica`, `AbstractFetcherThread`; KIP-101, KIP-279, KIP-320, KIP-497, KIP-595
-//! (truncation on fetch), KIP-841, KIP-903, KIP-966. Deliberately absent: future replicas, tiered storage,
-//! fetching from followers (KIP-392).
+//! (truncation on fetch), KIP-841, KIP-903, KIP-966, KIP-73 (the throttle). Deliberately absent: future replicas,
+//! tiered storage, fetching from followers (KIP-392).
 
 mod core;
 mod follower;
@@ -22,6 +22,7 @@ mod isr;
 mod leader;
 mod progress;
 mod purgatory;
+mod quota;
 mod serve;
 pub mod types;
 
@@ -31,6 +32,7 @@ mod cluster_test;
 mod tests;
 
 pub use core::ReplicaCore;
+pub use quota::{QuotaWindows, ReplicationQuota};
 pub use types::{
     Acks, Admission, Appending, BatchSpan, BrokerLiveness, BrokerTable, Ctx, EpochEnd, FetchAnswer, FetchBound,
     FetchPosition, FetchToken, FollowerFetch, IsrAnswer, IsrProposal, Output, PartitionState, ProduceResult,

@@ -369,3 +369,30 @@ fn a_retry_is_answered_with_its_old_offsets_and_a_gap_is_refused() {
     assert_eq!(gap, Err(ResponseError::OutOfOrderSequenceNumber));
     assert_eq!(core.log().log_end(), Offset(5));
 }
+
+#[test]
+fn a_follower_keeps_up_once_nothing_committed_is_missing_and_an_empty_answer_changes_nothing() {
+    let (mut core, mut out) = (replica(), Vec::new());
+    core.become_follower(&state(TWO, 1, 1, &[]), &mut out);
+    assert!(!core.keeps_up(), "nothing is known yet");
+    let answer = |high_watermark, batches: &[BatchSpan], core: &mut ReplicaCore| {
+        let (high_watermark, log_start) = (Offset(high_watermark), Offset(0));
+        let answer = FetchAnswer { error: None, high_watermark, log_start, diverging: None, batches };
+        let asked = core.fetch_position().unwrap();
+        core.fetch_answer(&asked, &answer, &mut Vec::new());
+        core.appended(&at(&brokers(), 0), core.log().generation(), core.log().log_end(), &mut Vec::new());
+    };
+    answer(8, &[], &mut core);
+    assert!(!core.keeps_up(), "eight are missing");
+    answer(8, &[span(0, 5, 1)], &mut core);
+    assert!(!core.keeps_up(), "three are missing");
+    answer(8, &[span(5, 10, 1)], &mut core);
+    assert!(core.keeps_up());
+    answer(12, &[], &mut core);
+    assert!(core.keeps_up(), "an answer that was held back brings nothing");
+    answer(15, &[span(10, 12, 1)], &mut core);
+    assert!(!core.keeps_up());
+    answer(15, &[span(12, 15, 1)], &mut core);
+    core.become_follower(&state(THREE, 2, 2, &[]), &mut out);
+    assert!(!core.keeps_up(), "another leader may have more");
+}

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::group_expectations;
 use super::verdict::{Expectation, OutageRecord, Outcome, Spread, Verdict};
+use super::{group_expectations, move_expectations};
 use crate::base::{BrokerId, TopicPartition};
 use crate::scenario::Scenario;
 use crate::scenario::model::{Expect, ExpectedOutage, ExpectedState};
@@ -62,7 +62,7 @@ fn time(ms: u64) -> String {
 }
 
 /// Whether a time that may be missing lies inside a bound, and how it is told.
-fn timed(text: String, between: &Between<Millis>, measured: Option<u64>) -> Expectation {
+pub(super) fn timed(text: String, between: &Between<Millis>, measured: Option<u64>) -> Expectation {
     let met = measured.is_some_and(|ms| between.holds(&Millis(ms)));
     expectation(format!("{text} {between}"), met, measured.map_or("never".into(), time))
 }
@@ -84,6 +84,7 @@ impl Judge<'_> {
         out.extend(self.brokers());
         out.extend(group_expectations::judge(&self.expect.groups, &self.verdict.groups));
         out.extend(self.loads());
+        out.extend(move_expectations::judge(&self.expect.moves, &self.verdict.moves));
         out.extend(self.spreads());
         out
     }

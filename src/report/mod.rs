@@ -8,6 +8,7 @@ pub mod files;
 pub mod group_expectations;
 mod group_text;
 pub mod groups;
+mod move_expectations;
 pub mod table;
 pub mod text;
 pub mod verdict;

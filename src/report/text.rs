@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::group_text;
-use super::verdict::{Event, OutageRecord, Outcome, Verdict};
+use super::verdict::{Event, MoveRecord, OutageRecord, Outcome, Verdict};
 
 /// The widest line.
 pub const COLUMNS: usize = 100;
@@ -32,6 +32,7 @@ pub fn render(verdict: &Verdict, style: &Style) -> String {
     partitions(&mut out, verdict);
     group_text::groups(&mut out, verdict);
     permitted(&mut out, verdict);
+    moves(&mut out, verdict);
     spreads(&mut out, verdict);
     failures(&mut out, verdict, style.verbose);
     foot(&mut out, verdict, style);
@@ -205,6 +206,27 @@ fn permitted(out: &mut Page, v: &Verdict) {
         };
         let (records, partition) = (count(loss.records), &loss.partition);
         out.hang("  permitted  ", &format!("{records} lost of {partition}{offsets}, {}: {}", loss.reason, loss.detail));
+    }
+}
+
+/// Which partitions were moved, and what that took.
+fn moves(out: &mut Page, v: &Verdict) {
+    for moved in &v.moves {
+        out.hang("  moved      ", &one_move(moved));
+    }
+}
+
+fn one_move(moved: &MoveRecord) -> String {
+    let to: Vec<_> = moved.copied.keys().map(ToString::to_string).collect();
+    let brokers = if to.len() == 1 { "broker" } else { "brokers" };
+    let (what, bytes) = (format!("{} to {brokers} {}", moved.partition, to.join(", ")), count(moved.bytes()));
+    match (moved.to_ms, moved.rate()) {
+        (Some(to), Some(rate)) => {
+            let took = seconds(to - moved.from_ms);
+            format!("{what}: {bytes} bytes copied in {took} ({} bytes/s)", count(rate))
+        }
+        (Some(to), None) => format!("{what}: called off after {}, {bytes} bytes copied", seconds(to - moved.from_ms)),
+        (None, _) => format!("{what}: not over, {bytes} bytes copied"),
     }
 }
 

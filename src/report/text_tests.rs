@@ -95,6 +95,28 @@ worker-dies  seed 42  VIOLATED
 }
 
 #[test]
+fn moves_say_what_was_copied_and_how_fast() {
+    let mut v = worker_dies();
+    let quick = MoveRecord {
+        partition: "Orders-1".into(),
+        from_ms: 20_000,
+        to_ms: Some(24_000),
+        cancelled: false,
+        copied: [(4, 600_000), (5, 400_000)].into(),
+    };
+    let off = MoveRecord { cancelled: true, copied: [(4, 10)].into(), ..quick.clone() };
+    v.moves = vec![quick.clone(), off, MoveRecord { to_ms: None, ..quick }];
+    let text = render(&v, &Style::default());
+    for line in [
+        "  moved      Orders-1 to brokers 4, 5: 1,000,000 bytes copied in 4.0 s (250,000 bytes/s)\n",
+        "  moved      Orders-1 to broker 4: called off after 4.0 s, 10 bytes copied\n",
+        "  moved      Orders-1 to brokers 4, 5: not over, 1,000,000 bytes copied\n",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in {text}");
+    }
+}
+
+#[test]
 fn no_line_is_wider_than_a_hundred_columns() {
     let mut v = worker_dies();
     v.outcome = Outcome::Panicked;

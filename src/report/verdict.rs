@@ -82,6 +82,9 @@ pub struct Verdict {
     /// How brokers came to know the metadata at each start in the chaos phase.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metadata_loads: Vec<MetadataLoad>,
+    /// Partitions that reassignments moved to other brokers, in the order in which that began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<MoveRecord>,
     /// How the records of producers that choose partitions themselves are spread over them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spreads: Vec<Spread>,
@@ -140,6 +143,7 @@ impl Verdict {
             skipped: 0,
             log_starts: BTreeMap::new(),
             metadata_loads: Vec::new(),
+            moves: Vec::new(),
             spreads: Vec::new(),
             duplicated: 0,
             availability: BTreeMap::new(),
@@ -198,6 +202,40 @@ pub struct MetadataLoad {
     pub replayed: u64,
     /// What all of it took, in simulated microseconds.
     pub took_us: u64,
+}
+
+/// A partition that a reassignment moved to other brokers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveRecord {
+    /// The partition's name.
+    pub partition: String,
+    /// When replicas were added, in simulated milliseconds.
+    pub from_ms: u64,
+    /// When the reassignment was over; `None` if it was not by the end of the run.
+    pub to_ms: Option<u64>,
+    /// True if it was called off: none of the added replicas has stayed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelled: bool,
+    /// Bytes of the log that each added replica copied from a leader meanwhile.
+    pub copied: BTreeMap<i32, u64>,
+}
+
+impl MoveRecord {
+    /// Bytes of the log that were copied in all.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.copied.values().sum()
+    }
+    /// How long it took, in milliseconds; `None` if it went on to the end or was cancelled.
+    #[must_use]
+    pub fn took_ms(&self) -> Option<u64> {
+        self.to_ms.filter(|_| !self.cancelled).map(|to| to - self.from_ms)
+    }
+    /// Bytes copied in a second, on the average of the move.
+    #[must_use]
+    pub fn rate(&self) -> Option<u64> {
+        self.took_ms().map(|ms| self.bytes() * 1_000 / ms.max(1))
+    }
 }
 
 /// How the acknowledged records of a group of producers are spread over the partitions of its topic.

@@ -27,7 +27,9 @@ const TOPIC_KEYS: &[&str] = &[
     "delete.retention.ms",
     "file.delete.delay.ms",
     "flush.messages",
+    "follower.replication.throttled.replicas",
     "index.interval.bytes",
+    "leader.replication.throttled.replicas",
     "max.compaction.lag.ms",
     "max.message.bytes",
     "min.cleanable.dirty.ratio",
@@ -46,7 +48,13 @@ pub const TOPIC: ConfigTable =
     ConfigTable { keys: || TOPIC_KEYS.to_vec(), check: |key, value| configs::illegal(key, value).map_or(Ok(()), Err) };
 
 /// What brokers obey of the dynamic configuration of all of them or of one.
-const DYNAMIC_BROKER_KEYS: &[&str] = &["message.max.bytes", "min.insync.replicas", "unclean.leader.election.enable"];
+const DYNAMIC_BROKER_KEYS: &[&str] = &[
+    "follower.replication.throttled.rate",
+    "leader.replication.throttled.rate",
+    "message.max.bytes",
+    "min.insync.replicas",
+    "unclean.leader.election.enable",
+];
 
 /// What can be set for brokers while they run.
 pub const DYNAMIC_BROKER: ConfigTable = ConfigTable {

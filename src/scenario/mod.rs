@@ -28,6 +28,8 @@ mod validate_operations;
 mod tests;
 #[cfg(test)]
 mod tests_controllers;
+#[cfg(test)]
+mod tests_moves;
 
 pub use json::Position;
 pub use model::Scenario;

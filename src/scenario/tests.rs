@@ -362,12 +362,25 @@ fn faults_that_cannot_happen_are_refused() {
         ),
         (
             r#"{"at": "1s", "set-config": {"config": {"retention.ms": 1}}}"#,
-            "faults[0].set-config.config: unknown config key \"retention.ms\"; there is message.max.bytes, \
+            "faults[0].set-config.config: unknown config key \"retention.ms\"; there is \
+             follower.replication.throttled.rate, leader.replication.throttled.rate, message.max.bytes, \
              min.insync.replicas, unclean.leader.election.enable",
         ),
         (
             r#"{"at": "1s", "set-config": {"topic": "T", "broker": 1, "config": {"retention.ms": 1}}}"#,
             "faults[0].set-config.broker: cannot stand beside \"topic\"",
+        ),
+        (
+            r#"{"at": "1s", "set-config": {"topic": "T", "config": {"leader.replication.throttled.replicas": "0"}}}"#,
+            "faults[0].set-config.config: Invalid value 0 for configuration leader.replication.throttled.replicas",
+        ),
+        (
+            r#"{"at": "1s", "set-config": {"broker": 1, "config": {"leader.replication.throttled.rate": -1}}}"#,
+            "faults[0].set-config.config: Invalid value -1 for configuration leader.replication.throttled.rate",
+        ),
+        (
+            r#"{"at": "1s", "set-config": {"topic": "T", "config": {"follower.replication.throttled.replicas": "*"}}}, {"at": "1s", "set-config": {"config": {"follower.replication.throttled.rate": 65536}}}"#,
+            "",
         ),
         (
             r#"{"at": "1s", "reassign": {"partition": "T-0", "replicas": [1, 1]}}"#,

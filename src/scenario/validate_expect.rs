@@ -14,6 +14,7 @@ use kafka_protocol::ResponseError;
 pub(super) fn expect(check: &mut Check<'_>) {
     outages(check);
     states(check);
+    moves(check);
     others(check);
     validate_groups::expect(check);
 }
@@ -52,6 +53,24 @@ fn states(check: &mut Check<'_>) {
             if check.broker(&place, id) && known && stranger {
                 check.complain(&place, format!("{place}: broker {id} has no replica of {}", state.partition));
             }
+        }
+    }
+}
+
+fn moves(check: &mut Check<'_>) {
+    for (i, wanted) in check.scenario.expect.moves.iter().enumerate() {
+        let path = format!("expect.moves[{i}]");
+        let place = format!("{path}.partition");
+        let moves = |fault: &Fault| matches!(&fault.action, Action::Reassign(r) if r.partition == wanted.partition);
+        if check.partition(&place, &wanted.partition) && !check.scenario.faults.iter().any(moves) {
+            check.complain(&place, format!("{place}: nothing reassigns {}", wanted.partition));
+        }
+        ordered(check, &format!("{path}.bytes"), &wanted.bytes);
+        if let Some(took) = &wanted.took {
+            span(check, &format!("{path}.took"), took);
+        }
+        if let Some(rate) = &wanted.rate {
+            ordered(check, &format!("{path}.rate"), rate);
         }
     }
 }

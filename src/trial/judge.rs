@@ -64,6 +64,7 @@ fn weigh(scenario: &Scenario, testimony: Testimony, verdict: &mut Verdict) -> Hi
     let starts = findings.log_starts.iter().filter(|(_, start)| start.0 > 0);
     verdict.log_starts = starts.map(|(tp, start)| (tp.to_string(), start.0.cast_unsigned())).collect();
     verdict.metadata_loads.clone_from(&timeline.loads);
+    verdict.moves = timeline.moves.records();
     verdict.violations = findings
         .violations
         .iter()

@@ -14,6 +14,7 @@ mod judge;
 mod library;
 mod liveness;
 mod members;
+mod moves;
 mod notes;
 mod plan;
 mod run;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::moves::Moves;
 use super::triggers::Happening;
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::broker::probe::{Event, PartitionFacts};
@@ -48,6 +49,8 @@ pub struct Timeline {
     pub course: Course,
     /// How brokers came to know the metadata when they started.
     pub loads: Vec<MetadataLoad>,
+    /// Partitions that reassignments moved, and how much was copied for it.
+    pub moves: Moves,
     pending: BTreeMap<BrokerId, Vec<Change>>,
     told: Offset,
     active: Option<(BrokerId, LeaderEpoch)>,
@@ -62,6 +65,7 @@ impl Timeline {
         self.lines.clear();
         self.milestones.clear();
         self.loads.clear();
+        self.moves.clear();
         self.course = Course {
             partitions: self.known.iter().map(|(tp, f)| state(0, tp, f)).collect(),
             controllers: self.active.iter().map(|(id, _)| (0, Some(*id))).collect(),
@@ -116,6 +120,7 @@ impl Timeline {
                 self.line(at_ns, "note", text);
                 self.loads.push(load);
             }
+            Event::LogAppended { tp, copied: bytes @ 1.., .. } => self.moves.copied(node, tp, *bytes),
             Event::LogTruncated { tp, .. } => self.happens(EventName::LogTruncated, Some(tp), Some(node)),
             Event::ControllerActive { epoch } if self.active.is_none_or(|(_, known)| *epoch > known) => {
                 let successor = self.active.is_some_and(|(old, _)| old != node);
@@ -184,6 +189,7 @@ impl Timeline {
         isrs: &mut BTreeMap<String, Vec<TopicPartition>>,
     ) {
         self.course.partitions.push(state(at_ns / MS, tp, facts));
+        self.moves.changed(at_ns / MS, tp, facts);
         let Some(old) = self.known.insert(tp.clone(), facts.clone()) else { return };
         if old.leader != facts.leader && facts.leader != BrokerId::NONE {
             self.happens(EventName::LeaderElected, Some(tp), Some(facts.leader));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kafka_protocol::ResponseError;
 use ktrial::base::{BrokerId, TopicPartition};
 use ktrial::broker::config::BrokerConfig;
-use ktrial::client::admin::{Admin, AdminError, Election, NewTopic, Resource};
+use ktrial::client::admin::{Admin, AdminError, Election, Entry, NewTopic, Resource};
 use ktrial::client::config::AdminConfig;
 use ktrial::io::sim::{self, WorldConfig};
 use ktrial::io::time;
@@ -116,5 +116,28 @@ fn a_topic_grows_and_its_settings_change_while_it_is_used() {
         assert_eq!(cluster.brokers.len(), 5);
         let unknown = admin.unregister_broker(BrokerId(9)).await;
         assert_eq!(unknown, Err(AdminError::Broker(ResponseError::BrokerIdNotRegistered)));
+    });
+}
+
+#[test]
+fn a_throttle_is_described_where_it_was_set() {
+    const REPLICAS: &str = "leader.replication.throttled.replicas";
+    const RATE: &str = "leader.replication.throttled.rate";
+    with_admin(|mut admin| async move {
+        let (topic, broker) = (Resource::Topic("t".into()), Resource::Broker(BrokerId(4)));
+        let replicas = BTreeMap::from([(REPLICAS.to_owned(), Some("0:1,0:2".to_owned()))]);
+        admin.alter_configs(&topic, &replicas).await.unwrap();
+        let rate = BTreeMap::from([(RATE.to_owned(), Some("1000".to_owned()))]);
+        admin.alter_configs(&Resource::AllBrokers, &rate).await.unwrap();
+        time::sleep(Duration::from_secs(2)).await;
+        let of = |entry: &Entry| (entry.value.clone().unwrap(), entry.source);
+        let seen = admin.describe_configs(&topic).await.unwrap();
+        assert_eq!(of(&seen[REPLICAS]), ("0:1,0:2".to_owned(), 1));
+        assert_eq!(of(&seen["follower.replication.throttled.replicas"]), (String::new(), 5));
+        let seen = admin.describe_configs(&broker).await.unwrap();
+        assert_eq!(of(&seen[RATE]), ("1000".to_owned(), 3));
+        assert_eq!(of(&seen["follower.replication.throttled.rate"]), (i64::MAX.to_string(), 5));
+        assert_eq!(of(&seen["replication.quota.window.num"]), ("11".to_owned(), 5));
+        assert!(!seen.contains_key(REPLICAS), "brokers have no such list");
     });
 }

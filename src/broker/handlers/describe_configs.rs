@@ -106,7 +106,7 @@ impl Known<'_> {
     }
     fn of_this_broker(&self) -> Vec<(&'static str, Vec<Synonym>)> {
         let obeyed = super::super::config::KEYS.iter().copied();
-        let only_dynamic = TOPIC_KEYS.iter().filter_map(|k| k.broker_key);
+        let only_dynamic = configs::broker_keys().map(|k| k.name);
         let mut keys: Vec<&'static str> = obeyed.chain(only_dynamic).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -116,7 +116,7 @@ impl Known<'_> {
     fn of_all_brokers(&self) -> Vec<(&'static str, Vec<Synonym>)> {
         let set = self.image.config(&ConfigResource::ClusterDefault).into_iter().flatten();
         let known = set.filter_map(|(key, value)| {
-            let key = configs::behind(key)?.broker_key?;
+            let key = configs::broker_key(key)?.name;
             Some((key, vec![(key, value.clone(), Source::AllBrokers)]))
         });
         known.collect()
@@ -128,8 +128,8 @@ impl Known<'_> {
         let in_file = |config: &BrokerConfig| {
             config.entries().into_iter().find(|(known, _)| *known == key).map(|(_, value)| value)
         };
-        let default =
-            in_file(&BrokerConfig::default()).or_else(|| configs::behind(key).map(|known| known.default.to_owned()));
+        let default = in_file(&BrokerConfig::default())
+            .or_else(|| configs::broker_key(key).map(|known| known.default.to_owned()));
         let file = in_file(self.config).filter(|value| Some(value) != default.as_ref());
         let all = [
             (set(&ConfigResource::Broker(self.me)), Source::Broker),
@@ -142,12 +142,15 @@ impl Known<'_> {
 }
 
 fn described(key: &str, synonyms: Vec<Synonym>, kind: i8, with_synonyms: bool) -> DescribeConfigsResourceResult {
-    let known = if kind == TOPIC { configs::topic_key(key) } else { configs::behind(key) };
+    let known = match kind {
+        TOPIC => configs::topic_key(key).map(|k| (k.kind, k.default)),
+        _ => configs::broker_key(key).map(|k| (k.kind, k.default)),
+    };
     let (value, source) = match synonyms.first() {
         Some((_, value, source)) => (value.clone(), *source),
-        None => (String::new(), Source::Default),
+        None => (known.map_or_else(String::new, |(_, default)| default.to_owned()), Source::Default),
     };
-    let config_type = known.map_or_else(|| type_of(&value), |k| k.kind.code());
+    let config_type = known.map_or_else(|| type_of(&value), |(kind, _)| kind.code());
     let text = |s: &str| StrBytes::from_string(s.to_owned());
     let synonyms = synonyms.iter().filter(|_| with_synonyms).map(|(name, value, source)| {
         DescribeConfigsSynonym::default().with_name(text(name)).with_value(Some(text(value))).with_source(*source as i8)

@@ -5,8 +5,13 @@ use std::sync::atomic::Ordering;
 
 use super::Partitions;
 use super::partition::Partition;
+use super::throttle::Side;
 use crate::base::{BrokerId, TopicId};
-use crate::controller::image::{self, Changes, ConfigResource, Image, Topic};
+use crate::controller::image::{
+    self, Changes, ConfigResource, FOLLOWER_THROTTLED_RATE, FOLLOWER_THROTTLED_REPLICAS, Image, LEADER_THROTTLED_RATE,
+    LEADER_THROTTLED_REPLICAS, Topic,
+};
+use crate::controller::throttled;
 use crate::log::LogConfig;
 use crate::replica::{BrokerLiveness, PartitionState, ReplicaConfig};
 
@@ -29,6 +34,7 @@ impl Partitions {
             }
         } else {
             self.apply_brokers(image, image.brokers().map(|b| b.id));
+            self.apply_rates(image);
             self.remove_strays(image);
             for topic in image.topics() {
                 (0..).zip(&topic.partitions).for_each(|(index, _)| self.apply_partition(image, topic, index));
@@ -51,6 +57,7 @@ impl Partitions {
         let me = self.shared.config.id;
         let everywhere = [ConfigResource::Broker(me), ConfigResource::ClusterDefault];
         if everywhere.iter().any(|resource| changes.configs.contains(resource)) {
+            self.apply_rates(image);
             let local: Vec<_> = self.directory.read().iter().cloned().collect();
             for p in &local {
                 if let Some(topic) = image.topic_by_id(p.topic_id) {
@@ -66,6 +73,13 @@ impl Partitions {
             local.iter().for_each(|p| self.configure(image, topic, p));
         }
     }
+    /// How fast throttled replicas may be copied from and to this broker.
+    fn apply_rates(&self, image: &Image) {
+        for (side, key) in [(Side::Leader, LEADER_THROTTLED_RATE), (Side::Follower, FOLLOWER_THROTTLED_RATE)] {
+            let rate = image.broker_config(self.shared.config.id, key).and_then(|rate| rate.trim().parse().ok());
+            self.shared.throttles.set_rate(side, rate.unwrap_or(u64::MAX));
+        }
+    }
     fn apply_partition(&self, image: &Image, topic: &Arc<Topic>, index: i32) {
         let Some(state) = topic.partition(index) else { return };
         if !state.replicas.contains(&self.shared.config.id) {
@@ -79,6 +93,7 @@ impl Partitions {
     fn create(&self, image: &Image, topic: &Arc<Topic>, index: i32) -> Arc<Partition> {
         let (config, log) = (self.replica_config(image, topic), self.log_config(image, topic));
         let partition = Arc::new(Partition::new(self.shared.clone(), topic.name_of(index), topic.id, config, log));
+        self.throttle(image, topic, &partition);
         self.directory.write().insert(partition.clone());
         self.logs.create(partition.clone());
         partition
@@ -86,6 +101,13 @@ impl Partitions {
     /// Tells a partition what its topic's settings are by now.
     fn configure(&self, image: &Image, topic: &Topic, partition: &Arc<Partition>) {
         partition.reconfigure(self.replica_config(image, topic), self.log_config(image, topic));
+        self.throttle(image, topic, partition);
+    }
+    /// Tells a partition whether its topic throttles the replica that is here.
+    fn throttle(&self, image: &Image, topic: &Topic, partition: &Partition) {
+        let (index, me) = (partition.tp.partition, self.shared.config.id);
+        let named = |key| image.topic_config(&topic.name, key).is_some_and(|list| throttled::names(list, index, me));
+        partition.throttled.set(named(LEADER_THROTTLED_REPLICAS), named(FOLLOWER_THROTTLED_REPLICAS));
     }
     fn replica_config(&self, image: &Image, topic: &Topic) -> ReplicaConfig {
         let config = &self.shared.config;

@@ -2,6 +2,7 @@
 
 use crate::base::BrokerId;
 use crate::log::LogConfig;
+use crate::replica::QuotaWindows;
 
 /// How a broker keeps and replicates its partitions.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub struct PartitionsConfig {
     pub replica_fetch_backoff_ms: u64,
     /// `replica.socket.timeout.ms`
     pub replica_socket_timeout_ms: u64,
+    /// `replication.quota.window.num` and `replication.quota.window.size.seconds`
+    pub quota_windows: QuotaWindows,
     /// `socket.connection.setup.timeout.ms`
     pub connection_setup_timeout_ms: u64,
     /// `replica.high.watermark.checkpoint.interval.ms`
@@ -67,6 +70,7 @@ impl PartitionsConfig {
             replica_fetch_response_max_bytes: 10 * 1024 * 1024,
             replica_fetch_backoff_ms: 1_000,
             replica_socket_timeout_ms: 30_000,
+            quota_windows: QuotaWindows::default(),
             connection_setup_timeout_ms: 10_000,
             high_watermark_checkpoint_interval_ms: 5_000,
             retention_check_interval_ms: 300_000,

@@ -10,6 +10,7 @@ use kafka_protocol::ResponseError;
 use super::Partitions;
 use super::api::{FetchPartition, FetchResult, FetchSpec, Fetcher};
 use super::partition::Partition;
+use super::throttle::Side;
 use crate::base::Offset;
 use crate::io::clock;
 use crate::replica::{FetchBound, FetchToken, FollowerFetch, ReplicaCore, Serve};
@@ -35,11 +36,33 @@ impl Partitions {
             let look = self.look(&spec, &found, first).await;
             let enough = look.urgent || look.bytes >= spec.min_bytes || spec.partitions.is_empty();
             if enough || clock::now().mono_ns >= deadline {
+                self.count_throttled(&spec, &found, &look.results);
                 return look.results;
             }
             first = false;
             self.wait_for_news(&spec, &found, &look.seen, deadline).await;
         }
+    }
+    /// What goes to replicas counts against the throttle of those that are throttled, in sync or not.
+    fn count_throttled(
+        &self,
+        spec: &FetchSpec,
+        found: &[Result<Arc<Partition>, ResponseError>],
+        results: &[FetchResult],
+    ) {
+        if let Fetcher::Replica { .. } = spec.fetcher {
+            for (partition, result) in found.iter().zip(results) {
+                if let Ok(partition) = partition {
+                    self.shared.throttles.record(Side::Leader, partition, result.records.len());
+                }
+            }
+        }
+    }
+    /// True if a follower gets nothing for now: throttled, not in sync, and too much has gone out
+    /// (`ReplicaManager.shouldLeaderThrottle`).
+    fn holds_back(&self, spec: &FetchSpec, partition: &Partition, core: &ReplicaCore) -> bool {
+        let Fetcher::Replica { id, .. } = spec.fetcher else { return false };
+        self.shared.throttles.holds_back(Side::Leader, partition, || core.isr().contains(&id))
     }
     async fn look(&self, spec: &FetchSpec, found: &[Result<Arc<Partition>, ResponseError>], first: bool) -> Look {
         let count = found.len();
@@ -71,9 +94,9 @@ impl Partitions {
                 Fetcher::Replica { .. } if !first => core.serve_follower(&follower_fetch(spec, p)),
                 Fetcher::Replica { .. } => core.follower_fetch(ctx, &follower_fetch(spec, p), out),
             };
-            (serve, FetchResult::found(core))
+            (serve, self.holds_back(spec, partition, core), FetchResult::found(core))
         });
-        let Some((serve, mut result)) = served else {
+        let Some((serve, held_back, mut result)) = served else {
             return (FetchResult::refused(ResponseError::NotLeaderOrFollower), None);
         };
         match serve {
@@ -84,7 +107,7 @@ impl Partitions {
             }
             Ok(Serve::Read { from, upto }) => {
                 let room = spec.max_bytes.saturating_sub(bytes);
-                if from < upto && (room > 0 || bytes == 0) {
+                if !held_back && from < upto && (room > 0 || bytes == 0) {
                     let limit = room.min(usize::try_from(p.max_bytes).unwrap_or(0));
                     match self.read(partition, from, limit, upto, bytes == 0).await {
                         Ok(records) => result.records = records,

@@ -36,6 +36,7 @@ mod requests;
 mod shared;
 #[cfg(all(test, madsim))]
 mod tests;
+mod throttle;
 mod upkeep;
 
 use std::io;

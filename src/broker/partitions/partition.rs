@@ -16,6 +16,7 @@ use super::api::{PartitionView, Role};
 use super::content::LogSize;
 use super::fetchers::FollowedPartition;
 use super::shared::Shared;
+use super::throttle::Throttled;
 use crate::base::marks::{Mark, mark};
 use crate::base::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::broker::probe::{BatchMark, Event};
@@ -35,6 +36,7 @@ use crate::replica::{
 pub(super) struct Partition {
     pub tp: TopicPartition,
     pub topic_id: TopicId,
+    pub throttled: Throttled,
     shared: Arc<Shared>,
     cell: Mutex<Cell>,
 }
@@ -55,13 +57,21 @@ struct Open {
     core: ReplicaCore,
     log: LogHandle,
     /// Batches that are on their way to the page cache.
-    marks: VecDeque<BatchMark>,
+    marks: VecDeque<Incoming>,
     /// Whose fetcher reads for this replica.
     following: Option<BrokerId>,
     closed: Option<oneshot::Sender<()>>,
     /// The cleaner, which waits for its segments to be put in place.
     cleaner: Option<oneshot::Sender<bool>>,
     out: Vec<Output>,
+}
+
+/// A batch on its way to the page cache.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Incoming {
+    pub mark: BatchMark,
+    /// Its size, if it was copied from a leader's log; 0 if a producer sent it.
+    pub copied: u64,
 }
 
 /// What a leader did with a batch.
@@ -84,7 +94,7 @@ impl Partition {
         log_config: LogConfig,
     ) -> Self {
         let cell = Cell { config, log_config, state: None, open: None, stopped: false };
-        Self { tp, topic_id, shared, cell: Mutex::new(cell) }
+        Self { tp, topic_id, throttled: Throttled::default(), shared, cell: Mutex::new(cell) }
     }
     /// The log is open: the replica comes to life and takes the role that metadata has given it meanwhile.
     pub fn opened(self: &Arc<Self>, core: ReplicaCore, log: LogHandle) {
@@ -206,7 +216,8 @@ impl Partition {
             let (base, next) = match admission {
                 Admission::Duplicate { base, next } => (base, next),
                 Admission::Append(a) => {
-                    open.marks.push_back(BatchMark { base: a.base, next: a.next, epoch: a.epoch, crc: batch.crc() });
+                    let mark = BatchMark { base: a.base, next: a.next, epoch: a.epoch, crc: batch.crc() };
+                    open.marks.push_back(Incoming { mark, copied: 0 });
                     let bytes = batch.stamped(a.base, a.epoch);
                     self.submit(open, ctx, Op::Append { bytes, generation: a.generation });
                     self.carry_out(open, ctx);
@@ -223,7 +234,7 @@ impl Partition {
         self: &Arc<Self>,
         asked: &FetchPosition,
         answer: &FetchAnswer,
-        marks: &[BatchMark],
+        marks: &[Incoming],
         bytes: impl FnOnce(usize) -> Bytes,
     ) -> Verdict {
         let verdict = self.locked(|open, ctx| {
@@ -461,10 +472,11 @@ impl Partition {
         }
     }
     fn tell_appended(&self, open: &mut Open, end: Offset) {
-        let count = open.marks.partition_point(|m| m.next <= end);
+        let count = open.marks.partition_point(|m| m.mark.next <= end);
         if count > 0 {
-            let batches = open.marks.drain(..count).collect();
-            self.shared.probe.tell(Event::LogAppended { tp: self.tp.clone(), batches });
+            let copied = open.marks.range(..count).map(|m| m.copied).sum();
+            let batches = open.marks.drain(..count).map(|m| m.mark).collect();
+            self.shared.probe.tell(Event::LogAppended { tp: self.tp.clone(), batches, copied });
         }
     }
 }

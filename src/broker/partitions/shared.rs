@@ -11,6 +11,7 @@ use super::config::PartitionsConfig;
 use super::fetchers::Fetchers;
 use super::isr::IsrQueue;
 use super::requests::Requests;
+use super::throttle::Throttles;
 use crate::base::BrokerEpoch;
 use crate::broker::probe::Probe;
 use crate::controller::image::Image;
@@ -28,12 +29,14 @@ pub(super) struct Shared {
     pub requests: Requests,
     pub isr: IsrQueue,
     pub fetchers: Fetchers,
+    pub throttles: Throttles,
     failure: Mutex<Option<Arc<io::Error>>>,
     failed: Notify,
 }
 
 impl Shared {
     pub fn new(config: PartitionsConfig, probe: Probe) -> Self {
+        let throttles = Throttles::new(config.quota_windows);
         Self {
             config,
             probe,
@@ -43,6 +46,7 @@ impl Shared {
             requests: Requests::default(),
             isr: IsrQueue::default(),
             fetchers: Fetchers::default(),
+            throttles,
             failure: Mutex::new(None),
             failed: Notify::new(),
         }

@@ -52,7 +52,7 @@ impl Story {
         self.tell(node, event)
     }
     fn append(&mut self, node: i32, batch: BatchMark) -> &mut Self {
-        self.tell(node, Event::LogAppended { tp: tp(), batches: vec![batch] })
+        self.tell(node, Event::LogAppended { tp: tp(), batches: vec![batch], copied: 0 })
     }
     fn elect(&mut self, offset: i64, leader: i32, epoch: i32, isr: &[i32]) -> &mut Self {
         let facts = facts(leader, epoch, isr);
@@ -125,6 +125,8 @@ fn facts(leader: i32, epoch: i32, isr: &[i32]) -> PartitionFacts {
         replicas: vec![BrokerId(1), BrokerId(2), BrokerId(3)],
         isr: isr.iter().copied().map(BrokerId).collect(),
         elr: Vec::new(),
+        adding: Vec::new(),
+        removing: Vec::new(),
         recovering: false,
     }
 }

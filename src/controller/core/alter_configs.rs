@@ -18,7 +18,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::turn::{Refusal, Turn};
 use crate::base::BrokerId;
-use crate::controller::configs::{self, Kind};
+use crate::controller::configs;
 use crate::controller::image::{ConfigResource, Entries, MIN_INSYNC_REPLICAS};
 use crate::wire::records::ConfigRecord;
 
@@ -158,18 +158,18 @@ fn with_words(
     append: bool,
 ) -> Result<String, Refusal> {
     let known = match resource {
-        ConfigResource::Topic(_) => configs::topic_key(key),
-        _ => configs::behind(key),
+        ConfigResource::Topic(_) => configs::topic_key(key).map(|k| (k.kind, k.default, k.broker_key)),
+        _ => configs::broker_key(key).map(|k| (k.kind, k.default, Some(k.name))),
     };
-    let Some(list) = known.filter(|k| matches!(k.kind, Kind::Words(_))) else {
+    let Some((_, default, broker_key)) = known.filter(|(kind, ..)| kind.is_list()) else {
         let what = if append { "APPEND" } else { "SUBTRACT" };
         let reason = format!("Can't {what} to key {key} because its type is not LIST.");
         return Err((ResponseError::InvalidConfig, reason));
     };
     let image = turn.image();
     let own = image.config(resource).and_then(|entries| entries.get(key)).map(String::as_str);
-    let inherited = || image.broker_config(turn.config.me, list.broker_key?);
-    let now = own.or_else(inherited).unwrap_or(list.default);
+    let inherited = || image.broker_config(turn.config.me, broker_key?);
+    let now = own.or_else(inherited).unwrap_or(default);
     let given: BTreeSet<&str> = words.split(',').map(str::trim).collect();
     let mut result: Vec<&str> = now.split(',').map(str::trim).filter(|w| !w.is_empty()).collect();
     if append {

@@ -13,6 +13,15 @@ pub const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 /// Topic config: elect from outside the ISR when nothing else is left.
 pub const UNCLEAN_LEADER_ELECTION: &str = "unclean.leader.election.enable";
 
+/// Topic config: which leaders count and hold back what they send to replicas that are not in sync (KIP-73).
+pub const LEADER_THROTTLED_REPLICAS: &str = "leader.replication.throttled.replicas";
+/// Topic config: which followers count and hold back what they take while they are not in sync.
+pub const FOLLOWER_THROTTLED_REPLICAS: &str = "follower.replication.throttled.replicas";
+/// Broker config: how fast a broker may send to throttled replicas, in bytes a second.
+pub const LEADER_THROTTLED_RATE: &str = "leader.replication.throttled.rate";
+/// Broker config: how fast a broker's throttled replicas may take, in bytes a second.
+pub const FOLLOWER_THROTTLED_RATE: &str = "follower.replication.throttled.rate";
+
 /// What a configuration belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConfigResource {

@@ -18,7 +18,10 @@ use std::sync::Arc;
 
 pub use broker::{Broker, Endpoint};
 pub use changes::{BrokerEvent, Changes};
-pub use configs::{ConfigResource, MIN_INSYNC_REPLICAS, UNCLEAN_LEADER_ELECTION};
+pub use configs::{
+    ConfigResource, FOLLOWER_THROTTLED_RATE, FOLLOWER_THROTTLED_REPLICAS, LEADER_THROTTLED_RATE,
+    LEADER_THROTTLED_REPLICAS, MIN_INSYNC_REPLICAS, UNCLEAN_LEADER_ELECTION,
+};
 pub use replay::ReplayError;
 pub use topic::{Partition, RecoveryState, Topic};
 

@@ -48,6 +48,12 @@ pub(super) static EXPECT: Shape = shape(
             "[]",
             "How brokers came to know the metadata when they last started.",
         ),
+        or(
+            "moves",
+            list(&Kind::Object(&MOVE)),
+            "[]",
+            "A partition named here has exactly the moves listed for it, in their order.",
+        ),
         or("spreads", list(&Kind::Object(&SPREAD)), "[]", "How the records of clients are spread over the partitions."),
         or("fenced", list(&Kind::Object(&FENCED)), "[]", "When brokers are fenced."),
         or("groups", list(&Kind::Object(&EXPECTED_GROUP)), "[]", "What becomes of consumer groups."),
@@ -145,6 +151,17 @@ static LOAD: Shape = shape(
         may("snapshot", COUNTS, "Records of the snapshot that it began with; 0 if there was none."),
         must("replayed", COUNTS, "Records that it replayed after that."),
         may("took", TIMES, "How long all of it took."),
+    ],
+);
+
+static MOVE: Shape = shape(
+    "move",
+    "A reassignment that moves a partition to other brokers.",
+    &[
+        must("partition", Kind::Partition, "Which partition."),
+        must("bytes", COUNTS, "Bytes of its log that the added replicas copy."),
+        may("took", TIMES, "How long it takes until the old replicas are gone."),
+        may("rate", COUNTS, "Bytes that are copied in a second, on the average of the move."),
     ],
 );
 

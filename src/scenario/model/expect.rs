@@ -51,6 +51,10 @@ pub struct Expect {
     /// What it took brokers to come to know the metadata when they last started.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metadata_loads: Vec<ExpectedLoad>,
+    /// Partitions that reassignments move: each partition that is named here has exactly the moves that are listed for it,
+    /// in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<ExpectedMove>,
     /// How the records of clients are spread over the partitions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub spreads: Vec<ExpectedSpread>,
@@ -172,6 +176,23 @@ pub struct ExpectedLoad {
     /// How long all of it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took: Option<Between<Millis>>,
+}
+
+/// A reassignment that moves a partition to other brokers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ExpectedMove {
+    /// Which partition.
+    #[serde(with = "partition_name")]
+    pub partition: TopicPartition,
+    /// Bytes of its log that the added replicas copy.
+    pub bytes: Between<u64>,
+    /// How long it takes until the old replicas are gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took: Option<Between<Millis>>,
+    /// Bytes that are copied in a second, on the average of the move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Between<u64>>,
 }
 
 /// How the acknowledged records of a group of clients are spread over the partitions of its topic.

@@ -22,8 +22,8 @@ mod when;
 
 pub use clients::{Acks, Assign, Client, Consumer, Producer, Role, Strategy};
 pub use expect::{
-    Expect, ExpectedAvailability, ExpectedController, ExpectedFencing, ExpectedLoad, ExpectedLogStart, ExpectedOutage,
-    ExpectedRejoin, ExpectedSpread, ExpectedState,
+    Expect, ExpectedAvailability, ExpectedController, ExpectedFencing, ExpectedLoad, ExpectedLogStart, ExpectedMove,
+    ExpectedOutage, ExpectedRejoin, ExpectedSpread, ExpectedState,
 };
 pub use expect_groups::{
     ExpectedCommit, ExpectedGroup, ExpectedLag, ExpectedOwners, ExpectedThroughput, PartitionOffsets,

@@ -9,6 +9,8 @@ use kafka_protocol::protocol::StrBytes;
 use super::task::{Asked, Fetcher};
 use crate::base::bugs::{Bug, planted};
 use crate::base::{LeaderEpoch, Offset};
+use crate::broker::partitions::partition::Incoming;
+use crate::broker::partitions::throttle::Side;
 use crate::broker::probe::BatchMark;
 use crate::log::batch::{BatchError, batches};
 use crate::log::producers::ProducerBatch;
@@ -24,7 +26,7 @@ const EARLIEST: i64 = -2;
 #[derive(Default)]
 struct Received {
     spans: Vec<BatchSpan>,
-    marks: Vec<BatchMark>,
+    marks: Vec<Incoming>,
     /// Where each batch ends in the bytes.
     ends: Vec<usize>,
 }
@@ -54,7 +56,11 @@ impl Fetcher {
         };
         let bytes = |taken: usize| records.slice(..received.ends[taken - 1]);
         match partition.take_answer(&asked.at, &answer, &received.marks, bytes) {
-            Verdict::Stale | Verdict::Proceed { .. } => {}
+            Verdict::Stale => {}
+            Verdict::Proceed { batches } => {
+                let taken = batches.checked_sub(1).map_or(0, |last| received.ends[last]);
+                self.shared.throttles.record(Side::Follower, partition, taken);
+            }
             Verdict::BackOff => self.back_off(&asked.followed),
             Verdict::AwaitMetadata => self.park(&asked.followed, asked.at.leader_epoch),
             Verdict::OutOfRange => self.reset(asked).await?,
@@ -114,7 +120,8 @@ fn receive(records: &Bytes) -> Result<Received, BatchError> {
         let (base, next, epoch) = (batch.base_offset(), batch.next_offset(), batch.leader_epoch());
         end += batch.size();
         received.spans.push(BatchSpan { base, next, epoch, producer: ProducerBatch::of(&batch) });
-        received.marks.push(BatchMark { base, next, epoch, crc: batch.crc() });
+        let mark = BatchMark { base, next, epoch, crc: batch.crc() };
+        received.marks.push(Incoming { mark, copied: batch.size() as u64 });
         received.ends.push(end);
     }
     Ok(received)

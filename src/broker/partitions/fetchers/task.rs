@@ -8,8 +8,9 @@ use kafka_protocol::protocol::StrBytes;
 use super::{FollowedPartition, Slots};
 use crate::base::{BrokerId, LeaderEpoch};
 use crate::broker::partitions::shared::Shared;
+use crate::broker::partitions::throttle::Side;
 use crate::io::{clock, time};
-use crate::replica::FetchPosition;
+use crate::replica::{FetchPosition, ReplicaCore};
 use crate::wire::api::own_version_of;
 use crate::wire::codec::Rpc;
 use crate::wire::codec::lean::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
@@ -40,8 +41,9 @@ pub(super) async fn run(shared: Arc<Shared>, leader: BrokerId, slots: Arc<Slots>
         asked.clear();
         let next = fetcher.slots.ready(clock::now().mono_ns, &mut ready);
         asked.extend(ready.drain(..).filter_map(position));
+        let held_back = fetcher.hold_back(&mut asked);
         if asked.is_empty() {
-            fetcher.rest(next).await;
+            fetcher.rest(if held_back { next.min(fetcher.after_throttle()) } else { next }).await;
             continue;
         }
         fetcher.rotate(&mut asked);
@@ -60,6 +62,17 @@ fn position(followed: FollowedPartition) -> Option<Asked> {
 }
 
 impl Fetcher {
+    /// Leaves out what is throttled and not in sync while too much comes in; true if there was any
+    /// (`ReplicaFetcherThread.shouldFollowerThrottle`).
+    fn hold_back(&self, asked: &mut Vec<Asked>) -> bool {
+        let before = asked.len();
+        asked.retain(|Asked { followed, .. }| {
+            let partition = &followed.partition;
+            let in_sync = || partition.look(ReplicaCore::keeps_up) == Some(true);
+            !self.shared.throttles.holds_back(Side::Follower, partition, in_sync)
+        });
+        asked.len() < before
+    }
     async fn round(&mut self, asked: &[Asked]) -> Result<(), RpcError> {
         let request = self.request(asked);
         let response = self.call(&request).await?;
@@ -151,6 +164,11 @@ impl Fetcher {
     /// Leaves a partition alone for `replica.fetch.backoff.ms`.
     pub fn back_off(&self, followed: &FollowedPartition) {
         self.slots.delay(followed, clock::now().after_ms(self.shared.config.replica_fetch_backoff_ms));
+    }
+    /// When to look again after everything was held back: a throttle opens with time, and nobody rings then. Without any
+    /// pause no time would pass.
+    fn after_throttle(&self) -> u64 {
+        clock::now().after_ms(self.shared.config.replica_fetch_backoff_ms.max(1))
     }
     /// Leaves a partition alone until metadata brings a newer leadership.
     pub fn park(&self, followed: &FollowedPartition, epoch: LeaderEpoch) {

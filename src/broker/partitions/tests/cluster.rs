@@ -53,8 +53,8 @@ pub struct Cluster {
     news: Arc<Notify>,
 }
 
-/// Runs a story on three brokers that are up and registered.
-pub fn tell<F, Fut>(story: F)
+/// Runs a story on three brokers that are up and registered. Returns how many messages were sent.
+pub fn tell<F, Fut>(story: F) -> u64
 where
     F: FnOnce(Cluster) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -73,6 +73,7 @@ where
         story(cluster).await;
     });
     ran.outcome.expect("the story ends well");
+    ran.stats.messages
 }
 
 pub async fn sleep_ms(ms: u64) {
@@ -83,6 +84,7 @@ pub fn config(id: i32) -> PartitionsConfig {
     PartitionsConfig {
         min_insync_replicas: 2,
         replica_lag_time_max_ms: 2_000,
+        replica_fetch_max_bytes: 4_096,
         replica_socket_timeout_ms: 1_000,
         connection_setup_timeout_ms: 500,
         retention_check_interval_ms: 1_000,
@@ -188,6 +190,12 @@ impl Cluster {
     pub fn configure(&self, name: &str, key: &str, value: &str) {
         let record =
             ConfigRecord { resource_type: 2, resource_name: name.into(), name: key.into(), value: Some(value.into()) };
+        self.commit(vec![record.into()]);
+    }
+    /// A setting of all brokers.
+    pub fn configure_brokers(&self, key: &str, value: &str) {
+        let record =
+            ConfigRecord { resource_type: 4, resource_name: "".into(), name: key.into(), value: Some(value.into()) };
         self.commit(vec![record.into()]);
     }
     pub fn delete_topic(&self, topic_id: TopicId) {

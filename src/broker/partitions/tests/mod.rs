@@ -4,6 +4,7 @@ mod cluster;
 mod compaction;
 mod content;
 mod retention;
+mod throttle;
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;

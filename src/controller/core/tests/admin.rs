@@ -289,6 +289,30 @@ fn entries_are_set_deleted_appended_and_subtracted() {
 }
 
 #[test]
+fn a_throttle_is_set_by_lists_of_replicas_and_by_rates_of_brokers() {
+    let mut cluster = Cluster::with_brokers(config(), [1, 2, 3]);
+    cluster.create("t", &[&[1, 2]], &[]);
+    let (topic, list) = (ConfigResource::Topic("t".into()), "leader.replication.throttled.replicas");
+    cluster.configure(TOPIC, "t", APPEND, list, Some("0:1")).unwrap();
+    cluster.configure(TOPIC, "t", APPEND, list, Some("0:2,0:1")).unwrap();
+    assert_eq!(cluster.entry(&topic, list).as_deref(), Some("0:1,0:2"));
+    assert_eq!(cluster.configure(TOPIC, "t", APPEND, list, Some("*")), Err(E::InvalidConfig), "all of them or some");
+    cluster.configure(TOPIC, "t", SUBTRACT, list, Some("0:1,0:2")).unwrap();
+    assert_eq!(cluster.entry(&topic, list).as_deref(), Some(""));
+    cluster.configure(TOPIC, "t", SET, "follower.replication.throttled.replicas", Some("*")).unwrap();
+    let rate = "follower.replication.throttled.rate";
+    cluster.configure(BROKER, "", SET, rate, Some("1000")).unwrap();
+    cluster.configure(BROKER, "2", SET, rate, Some("0")).unwrap();
+    assert_eq!(cluster.image.broker_config(BrokerId(2), rate), Some("0"));
+    assert_eq!(cluster.image.broker_config(BrokerId(1), rate), Some("1000"));
+    cluster.configure(BROKER, "2", DELETE, rate, None).unwrap();
+    assert_eq!(cluster.image.broker_config(BrokerId(2), rate), Some("1000"));
+    assert_eq!(cluster.configure(BROKER, "2", SET, rate, Some("-1")), Err(E::InvalidRequest));
+    assert_eq!(cluster.configure(TOPIC, "t", SET, rate, Some("1")), Err(E::InvalidConfig), "topics have no rate");
+    assert_eq!(cluster.configure(BROKER, "", APPEND, rate, Some("1")), Err(E::InvalidConfig));
+}
+
+#[test]
 fn a_wish_that_cannot_be_is_refused_and_changes_nothing() {
     let mut cluster = Cluster::with_brokers(config(), [1, 2, 3]);
     cluster.create("t", &[&[1, 2]], &[]);
