@@ -15,6 +15,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::channel::ControllerChannel;
 use super::metadata::MetadataCache;
 use super::options::{Address, NodeOptions};
+use super::probe::{Event, Probe};
 use crate::base::{BrokerEpoch, Offset};
 use crate::controller::core::broker_features;
 use crate::io::{clock, time};
@@ -44,6 +45,7 @@ pub struct Lifecycle {
     incarnation: uuid::Uuid,
     previous_epoch: BrokerEpoch,
     epoch: AtomicI64,
+    probe: Probe,
 }
 
 /// What a heartbeat brought back.
@@ -62,8 +64,8 @@ impl Lifecycle {
         options: &Arc<NodeOptions>,
         channel: ControllerChannel,
         metadata: &Arc<MetadataCache>,
-        incarnation: uuid::Uuid,
-        previous_epoch: BrokerEpoch,
+        (incarnation, previous_epoch): (uuid::Uuid, BrokerEpoch),
+        probe: Probe,
     ) -> Self {
         Self {
             options: options.clone(),
@@ -72,6 +74,7 @@ impl Lifecycle {
             incarnation,
             previous_epoch,
             epoch: AtomicI64::new(BrokerEpoch::NONE.0),
+            probe,
         }
     }
 
@@ -125,6 +128,9 @@ impl Lifecycle {
         let response = self.channel.call(&request, timeout, refused).await.ok()?;
         if let Some(error) = ResponseError::try_from_code(response.error_code) {
             tracing::warn!(node = %self.options.id, ?error, "heartbeat refused");
+            if error == ResponseError::StaleBrokerEpoch {
+                self.probe.tell(Event::RegistrationLost);
+            }
             return None;
         }
         Some(Beat { fenced: response.is_fenced, may_stop: response.should_shut_down })

@@ -146,7 +146,13 @@ impl Node {
         let side = BrokerSide::new(partitions.clone(), &groups, (options.id, *incarnation));
         let previous_epoch = previous_epoch.unwrap_or(BrokerEpoch::NONE);
         let node = Self {
-            lifecycle: Lifecycle::new(options, common.channel("heartbeat"), metadata, *incarnation, previous_epoch),
+            lifecycle: Lifecycle::new(
+                options,
+                common.channel("heartbeat"),
+                metadata,
+                (*incarnation, previous_epoch),
+                probe.clone(),
+            ),
             producer_ids: ProducerIds::new(options.id, common.channel("producer-ids")),
             forwarding: common.channel("forwarding"),
             options: options.clone(),

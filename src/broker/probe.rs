@@ -140,6 +140,8 @@ pub enum Event {
     LeaderStarted { tp: TopicPartition, epoch: LeaderEpoch, log_end: Offset, high_watermark: Offset },
     /// This node follows from now on.
     FollowerStarted { tp: TopicPartition, epoch: LeaderEpoch, leader: BrokerId },
+    /// The controller knows another registration of this broker than its own, and refuses its heartbeats.
+    RegistrationLost,
     /// The high watermark as this replica knows it.
     HighWatermark { tp: TopicPartition, epoch: LeaderEpoch, leading: bool, high_watermark: Offset, log_end: Offset },
 }

@@ -28,6 +28,8 @@ pub struct ReplicaCore {
     pub(super) purgatory: Purgatory,
     /// Numbers ISR proposals over all leaderships, so that an answer finds its own question or none.
     pub(super) proposals: u64,
+    /// The generation in which the log was last to be started anew, until its store has done so.
+    pub(super) anew: Option<u64>,
 }
 
 /// What the replica does, with what it needs for that alone.
@@ -71,6 +73,7 @@ impl ReplicaCore {
             role: RoleState::Fresh,
             purgatory: Purgatory::default(),
             proposals: 0,
+            anew: None,
         }
     }
     /// The log's offsets and epochs.
@@ -299,8 +302,13 @@ impl ReplicaCore {
             self.high_watermark = start;
             out.push(Output::HighWatermark(start));
         }
+        self.anew = Some(self.log.generation());
         out.push(Output::TruncateFully { start, generation: self.log.generation() });
         self.lower_high_watermark(out);
+    }
+    /// The stored log has been started anew, as [`Output::TruncateFully`] of this generation asked for.
+    pub fn started_anew(&mut self, generation: u64) {
+        self.anew = self.anew.filter(|asked| *asked != generation);
     }
     fn lower_high_watermark(&mut self, out: &mut Vec<Output>) {
         if self.high_watermark > self.log.visible_end() {

@@ -9,12 +9,12 @@ use crate::base::marks::{Mark, mark};
 use crate::base::{BrokerId, LeaderEpoch, Offset};
 
 impl ReplicaCore {
-    /// What the next fetch asks for; None if this replica follows nobody, or while appends are on their way: a fetch
-    /// from the log end tells the leader that everything below it is held.
+    /// What the next fetch asks for; None if this replica follows nobody, or while appends or a start anew are on their way: a
+    /// fetch from the log end tells the leader that everything below it is held, and that a log which fails in between ends there.
     #[must_use]
     pub fn fetch_position(&self) -> Option<FetchPosition> {
         let ready = self.is_follower() && self.leader != BrokerId::NONE && self.leader != self.id;
-        let settled = self.log.visible_end() == self.log.log_end();
+        let settled = self.log.visible_end() == self.log.log_end() && self.anew.is_none();
         (ready && settled).then(|| FetchPosition {
             leader: self.leader,
             leader_epoch: self.leader_epoch,

@@ -174,6 +174,12 @@ impl Trial {
                 self.witness.note(format!("broker {id} starts"));
                 self.cluster.start(id).await;
             }
+            for id in self.witness.usurped() {
+                self.witness
+                    .note(format!("broker {id} is started again: an earlier process is registered in its place"));
+                self.cluster.crash(id);
+                self.cluster.start(id).await;
+            }
             time::sleep(LOOK).await;
         }
         Ok(())

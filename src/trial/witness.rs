@@ -1,7 +1,7 @@
 //! The witness of a run: everything that nodes and clients tell arrives here, is stamped with the time, goes to the
 //! court, and is kept for the verdict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -64,6 +64,8 @@ struct Told {
     stable: BTreeMap<Arc<str>, bool>,
     /// Brokers whose processes ended because they could not register in time.
     unregistered: Vec<BrokerId>,
+    /// Brokers that run and whose registration is not the one that the controller knows.
+    usurped: BTreeSet<BrokerId>,
     /// The fault budget, if the scenario keeps to it.
     windows: Option<Windows>,
 }
@@ -101,6 +103,7 @@ impl Witness {
             applied: BTreeMap::new(),
             stable: BTreeMap::new(),
             unregistered: Vec::new(),
+            usurped: BTreeSet::new(),
             windows: Windows::of(scenario),
         };
         let reads = applications::reads(scenario);
@@ -159,6 +162,12 @@ impl Witness {
     /// The brokers that gave up registering since this was asked last. Whoever runs brokers starts them again.
     pub(super) fn take_unregistered(&self) -> Vec<BrokerId> {
         std::mem::take(&mut self.told.lock().unregistered)
+    }
+    /// Brokers whose heartbeats the controller refuses because it knows another registration of theirs: that of an earlier
+    /// process, which came late. They stay fenced until somebody starts them again (`BrokerLifecycleManager` only warns of
+    /// STALE_BROKER_EPOCH).
+    pub(super) fn usurped(&self) -> Vec<BrokerId> {
+        self.told.lock().usurped.iter().copied().collect()
     }
     /// Something worth telling that is no fault.
     pub fn note(&self, text: String) {
@@ -410,6 +419,9 @@ impl Told {
                     windows.registered(*broker, *epoch);
                 }
             }
+            Event::RegistrationLost => {
+                self.usurped.insert(node);
+            }
             Event::BrokerFenced { broker } => {
                 self.fenced.insert(*broker, true);
             }
@@ -446,6 +458,7 @@ impl Watch for Witness {
             windows.ended(node);
         }
         told.members.remove(&node);
+        told.usurped.remove(&node);
         told.controllers.remove(&node);
         told.applied.remove(&node);
     }

@@ -451,6 +451,7 @@ impl Partition {
                 }
             }
             Completion::Synced { generation, end } => open.core.synced(generation, end),
+            Completion::StartedAnew { generation } => open.core.started_anew(generation),
             Completion::Swapped { done } => {
                 // The cleaner may have ended; the segments are in place all the same.
                 let _ = open.cleaner.take().map(|cleaner| cleaner.send(done.is_some()));

@@ -132,7 +132,8 @@ impl Shell {
             Completion::Appended { generation, end, .. } => self.feed(now, Input::Appended { generation, end }),
             Completion::Synced { generation, end } => self.feed(now, Input::Synced { generation, end }),
             // The metadata log is not compacted: snapshots stand for what was.
-            Completion::Closed { .. } | Completion::Swapped { .. } => {}
+            // A snapshot, stored before, is what the log starts at.
+            Completion::StartedAnew { .. } | Completion::Closed { .. } | Completion::Swapped { .. } => {}
             Completion::Failed { error } => self.fail(&format!("the metadata log failed: {error}")),
         }
     }
@@ -238,7 +239,7 @@ impl Shell {
             Some(Completion::Appended { generation, end, .. }) => done.push(Input::Appended { generation, end }),
             Some(Completion::Synced { generation, end }) => done.push(Input::Synced { generation, end }),
             Some(Completion::Failed { error }) => self.fail(&format!("the metadata log failed: {error}")),
-            Some(Completion::Closed { .. } | Completion::Swapped { .. }) | None => {}
+            Some(Completion::StartedAnew { .. } | Completion::Closed { .. } | Completion::Swapped { .. }) | None => {}
         }
     }
     fn answer(&mut self, token: Token, reply: Reply) {

@@ -223,7 +223,10 @@ async fn step(store: &mut LogStore, op: Op) -> io::Result<Option<Completion>> {
         }
         Op::Swap(swap) => return Ok(Some(Completion::Swapped { done: store.swap(swap).await? })),
         Op::Truncate { to, generation: _ } => store.truncate(to).await?,
-        Op::TruncateFully { start, generation: _ } => store.truncate_fully(start).await?,
+        Op::TruncateFully { start, generation } => {
+            store.truncate_fully(start).await?;
+            return Ok(Some(Completion::StartedAnew { generation }));
+        }
         Op::Roll => {
             store.roll().await?;
             // Who asks for a roll knows where.

@@ -47,6 +47,8 @@ pub enum Completion {
     Appended { generation: u64, end: Offset, flushed: Offset, rolled: Option<Offset> },
     /// Everything below `end` is on the device: feed `LogState::synced`.
     Synced { generation: u64, end: Offset },
+    /// The log has been thrown away and started anew.
+    StartedAnew { generation: u64 },
     /// The log is complete and durable below `end`: it may be marked as cleanly shut down, or removed.
     Closed { end: Offset },
     /// Rewritten segments took the place of the old ones, or not, because the log has changed there.

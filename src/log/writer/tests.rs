@@ -21,6 +21,7 @@ fn text(completion: &Completion) -> String {
     match completion {
         Completion::Appended { generation, end, .. } => format!("appended {generation}:{end}"),
         Completion::Synced { generation, end } => format!("synced {generation}:{end}"),
+        Completion::StartedAnew { generation } => format!("anew {generation}"),
         Completion::Closed { end } => format!("closed {end}"),
         Completion::Swapped { done } => format!("swapped {}", done.is_some()),
         Completion::Failed { error } => format!("failed {:?}", error.kind()),

@@ -205,7 +205,10 @@ impl World {
                     self.network.push(Message::Propose { from: n, epoch, proposal });
                 }
                 Output::Truncate { to, .. } => self.nodes[n].disk.retain(|b| b.span.next <= to),
-                Output::TruncateFully { .. } => self.nodes[n].disk.clear(),
+                Output::TruncateFully { generation, .. } => {
+                    self.nodes[n].disk.clear();
+                    self.nodes[n].core.iter_mut().for_each(|core| core.started_anew(generation));
+                }
                 Output::ProduceDone { .. }
                 | Output::FetchReady(_)
                 | Output::LogStart(_)
