@@ -95,6 +95,14 @@ marks! {
     GroupLoaded = "coordinator-loaded-a-group";
     /// A leader left partitions without owner until those who own them have given them up (KIP-429).
     CooperativeRevocation = "cooperative-revocation";
+    /// A coordinator asked a member of the consumer protocol to give partitions back (KIP-848).
+    AskedToRevoke = "member-asked-to-revoke";
+    /// A member of the consumer protocol waits for partitions that another has not given back.
+    WaitsForRelease = "member-waits-for-release";
+    /// A member of the consumer protocol spoke in an epoch that is not its own.
+    EpochFenced = "member-fenced-by-epoch";
+    /// A member of the consumer protocol was expelled: its session ran out, or it did not give back in time.
+    NextMemberFenced = "next-generation-member-expelled";
     /// A producer sent a batch again: it was refused, or its answer was lost.
     BatchSentAgain = "batch-sent-again";
 }

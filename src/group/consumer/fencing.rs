@@ -8,6 +8,7 @@ use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeart
 use super::heartbeat::Refusal;
 use super::{ConsumerGroup, ConsumerMember, LEAVE_FOR_A_WHILE, MemberState, Partitions, records};
 use crate::base::Now;
+use crate::base::marks::{Mark, mark};
 use crate::group::config::GroupConfig;
 use crate::group::turn::Turn;
 use crate::group::types::{text, wire};
@@ -64,6 +65,7 @@ impl ConsumerGroup {
             let stuck = member.revoke_by.is_some_and(|(epoch, at)| at <= now && epoch == member.epoch);
             if stuck || member.session_ns <= now {
                 tracing::debug!(%group, member = %member.id, stuck, "a member of the consumer protocol is fenced");
+                mark(Mark::NextMemberFenced);
                 late.push(member.id.clone());
             } else {
                 member.revoke_by = None;

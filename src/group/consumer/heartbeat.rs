@@ -13,6 +13,7 @@ use kafka_protocol::messages::consumer_group_heartbeat_response::{Assignment, To
 use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 
 use super::{ConsumerGroup, ConsumerMember, JOIN, LEAVE, LEAVE_FOR_A_WHILE, MemberState, Partitions, records};
+use crate::base::marks::{Mark, mark};
 use crate::group::config::GroupConfig;
 use crate::group::turn::Turn;
 use crate::group::types::{Caller, text, wire};
@@ -231,6 +232,11 @@ impl ConsumerGroup {
             after = self.reconciled(&before, self.targets.get(&before.id).unwrap_or(&none), owned);
         }
         if after != before {
+            match after.state {
+                MemberState::UnrevokedPartitions => mark(Mark::AskedToRevoke),
+                MemberState::UnreleasedPartitions => mark(Mark::WaitsForRelease),
+                MemberState::Stable | MemberState::Unknown => {}
+            }
             tracing::debug!(
                 %group,
                 member = %after.id,
@@ -262,9 +268,10 @@ fn check_epoch(member: &ConsumerMember, epoch: i32, owned: Option<&Partitions>) 
     match epoch.cmp(&member.epoch) {
         std::cmp::Ordering::Equal => Ok(()),
         std::cmp::Ordering::Less if repeats() => Ok(()),
-        _ => Err((
-            ResponseError::FencedMemberEpoch,
-            "The member epoch is not the one that the coordinator knows: the member must abandon its partitions and rejoin.",
-        )),
+        _ => {
+            mark(Mark::EpochFenced);
+            let why = "The member epoch is not the one that the coordinator knows: the member must abandon its partitions and rejoin.";
+            Err((ResponseError::FencedMemberEpoch, why))
+        }
     }
 }
