@@ -15,12 +15,15 @@ use crate::base::TopicPartition;
 use crate::client::config::{ConsumerConfig, GroupProtocol, ProducerConfig};
 use crate::client::consumer::group::{CommitError, OffsetAndMetadata, Rebalance};
 use crate::client::consumer::{ConsumedRecord, Consumer, ConsumerError};
-use crate::io::clock;
 use crate::io::task::{TaskSet, shutdown_requested};
+use crate::io::{clock, time};
 use kafka_protocol::ResponseError;
 
 /// How long one poll waits for records.
 const POLL_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long an application waits after a refused commit before it polls again: what it would be given is what it has just put back.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// When an application commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,6 +243,7 @@ impl Application {
         if self.plan.style == Style::CommitThenProcess && !self.commit(&next).await {
             // Whoever owns them after the rebalance will process them, and that may be this process.
             self.rewind(&records);
+            time::sleep(PATIENCE).await;
             return Ok(());
         }
         self.handler.take(records).await?;
