@@ -226,9 +226,11 @@ impl Membership {
         let began = !std::mem::replace(&mut self.polling, true);
         began && (self.join_answer.is_some() || self.rejoin || self.wants_coordinator())
     }
-    /// True if something waits that is only done while the application polls, and can be done now.
+    /// True if something waits that is only done while the application polls, and can be done now: to take in an answer to JoinGroup, to
+    /// join, or to ask where the coordinator is.
     pub fn wants_poll(&self, now: Now) -> bool {
-        self.join_answer.is_some() || self.may_join() && self.join_not_before_ns <= now.mono_ns
+        let joins = self.may_join() && self.join_not_before_ns <= now.mono_ns;
+        self.join_answer.is_some() || joins || self.find_ns().is_some_and(|at| at <= now.mono_ns)
     }
     /// The application has other things to do.
     pub fn poll_over(&mut self) {

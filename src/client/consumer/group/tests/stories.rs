@@ -36,6 +36,17 @@ fn heartbeats_go_on_while_the_application_works_but_not_for_ever() {
 }
 
 #[test]
+fn a_poll_that_could_return_at_once_sees_to_it_that_the_coordinator_is_asked_for() {
+    let mut world = World::new(1, 0, "range", 1);
+    let (now, core) = (world.now(), &mut world.members[0].core);
+    assert!(!core.wants_poll(now), "nobody polls");
+    core.poll(now);
+    assert!(core.wants_poll(now));
+    core.finding(now);
+    assert!(!core.wants_poll(now), "now there is only an answer to wait for");
+}
+
+#[test]
 fn a_busy_member_holds_the_rebalance_up_until_it_polls() {
     let mut world = stable(1, "range");
     world.members[0].polls = false;
