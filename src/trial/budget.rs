@@ -52,19 +52,21 @@ impl Windows {
     }
     /// Opens a window for `broker`, which ends now, or names the partition that would not survive it.
     pub(super) fn open(&mut self, broker: BrokerId, loss: Loss, ground: &Ground) -> Result<(), TopicPartition> {
-        self.open_before(broker, loss, ground)?;
-        self.ended(broker);
-        Ok(())
+        let known = self.registered.get(&broker).copied().unwrap_or(BrokerEpoch::NONE);
+        self.open_window(broker, Window { loss, ended: Some(known) }, ground)
     }
-    /// As [`Windows::open`], for a broker that may end later.
+    /// As [`Windows::open`], for a broker whose disk is harmed, and that may end of it later.
     pub(super) fn open_before(&mut self, broker: BrokerId, loss: Loss, ground: &Ground) -> Result<(), TopicPartition> {
+        self.open_window(broker, Window { loss, ended: None }, ground)
+    }
+    fn open_window(&mut self, broker: BrokerId, window: Window, ground: &Ground) -> Result<(), TopicPartition> {
         let (stakes, registered) = (&self.stakes, &self.registered);
         let anew = |id: &BrokerId, window: &Window| window.ended.is_some_and(|ended| registered.get(id) > Some(&ended));
         self.open.retain(|id, window| !(anew(id, window) && is_back(*id, stakes, ground)));
         let open = self.open.iter().map(|(id, window)| (*id, window.loss)).collect();
-        budget::survives(stakes, &open, broker, loss)?;
-        let graver = self.open.get(&broker).map_or(loss, |before| loss.max(before.loss));
-        self.open.insert(broker, Window { loss: graver, ended: None });
+        budget::survives(stakes, &open, broker, window.loss)?;
+        let loss = self.open.get(&broker).map_or(window.loss, |before| window.loss.max(before.loss));
+        self.open.insert(broker, Window { loss, ..window });
         Ok(())
     }
 }
@@ -107,7 +109,7 @@ mod tests {
         let cut = |windows: &mut Windows, id| windows.open(BrokerId(id), Loss::Unsynced, &ground).is_ok();
         assert_eq!(windows.open_before(BrokerId(1), Loss::Unsynced, &ground), Ok(()));
         windows.registered(BrokerId(1), BrokerEpoch(10));
-        assert!(!cut(&mut windows, 2));
+        assert!(!cut(&mut windows, 2) && windows.is_registered(BrokerId(1)));
         windows.ended(BrokerId(1));
         assert!(!cut(&mut windows, 2));
         windows.registered(BrokerId(1), BrokerEpoch(11));

@@ -133,7 +133,7 @@ impl Witness {
     pub(super) fn may_end(&self, broker: BrokerId, loss: Loss) -> bool {
         self.within_budget(broker, loss, |windows, ground| windows.open(broker, loss, ground))
     }
-    /// As [`Witness::may_end`], of a broker whose disk is about to fail: it may end of that at any time from now on.
+    /// As [`Witness::may_end`], of a broker whose disk is harmed: it may end of that at any time from now on.
     pub(super) fn may_fail(&self, broker: BrokerId, loss: Loss) -> bool {
         self.within_budget(broker, loss, |windows, ground| windows.open_before(broker, loss, ground))
     }

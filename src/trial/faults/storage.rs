@@ -79,11 +79,7 @@ impl Engine<'_> {
     ) -> Vec<Undo> {
         let mut undos = Vec::new();
         for node in self.resolve(target) {
-            let may_fail = |loss| match &node.what {
-                Process::Broker(id) => self.witness.may_fail(*id, loss),
-                Process::Controller(_) | Process::Client(_) => true,
-            };
-            if !loss.is_none_or(may_fail) {
+            if !loss.is_none_or(|loss| self.may_fail(&node, loss)) {
                 continue;
             }
             self.witness.fault(format!("{node}{what}"));
@@ -92,6 +88,14 @@ impl Engine<'_> {
             undos.push(undo(node.host));
         }
         undos
+    }
+
+    /// Whether the fault budget allows that a disk is harmed.
+    fn may_fail(&self, node: &Node, loss: Loss) -> bool {
+        match &node.what {
+            Process::Broker(id) => self.witness.may_fail(*id, loss),
+            Process::Controller(_) | Process::Client(_) => true,
+        }
     }
 
     /// Spoils one partition's log on every broker that a target means.
@@ -103,7 +107,7 @@ impl Engine<'_> {
     ) {
         for node in self.resolve(target) {
             let Process::Broker(id) = node.what else { continue };
-            if !self.allows(&node, Loss::Unsynced) {
+            if !self.may_fail(&node, Loss::Unsynced) {
                 continue;
             }
             let held = self.witness.partitions_on(id);
