@@ -4,12 +4,14 @@
 //! No stricter: what lies below a log start that some replica has told may be gone (retention, DeleteRecords), and so may
 //! what lies below a cleaner's mark (`LogCleaner`); control records take offsets that no reader sees, so gaps are only
 //! judged where no transaction ever wrote, which is everywhere as yet; a dead letter is a copy that an application may write
-//! twice. Only an idempotent producer promises that a retry is not appended twice.
+//! twice. Only an idempotent producer promises that a retry is not appended twice, and it only as long as the log keeps what
+//! waits for its acknowledgement ([`rewritten`]).
 
 use std::collections::BTreeMap;
 
 use super::Writers;
 use super::ground::Ground;
+use super::rewritten::rewritten;
 use super::verdict::{Audit, Findings};
 use crate::base::Offset;
 use crate::world::history::Value;
@@ -19,7 +21,8 @@ pub(super) struct Dense;
 impl Dense {
     pub(super) fn audit(&mut self, audit: &Audit, ground: &Ground, writers: &Writers, out: &mut Findings) {
         let mut expected = audit.start;
-        let mut first: BTreeMap<Value, Offset> = BTreeMap::new();
+        let again = rewritten(audit);
+        let mut last: BTreeMap<Value, Offset> = BTreeMap::new();
         for (offset, value) in &audit.records {
             if *offset != expected && !ground.is_gone(&audit.tp, expected..*offset) {
                 out.report(
@@ -30,9 +33,10 @@ impl Dense {
             }
             expected = offset.next();
             let Some(value) = value.as_ref().filter(|_| !audit.is_letter(*offset)) else { continue };
-            if let Some(before) = first.insert(*value, *offset) {
+            if let Some(before) = last.insert(*value, *offset) {
                 out.duplicated += 1;
-                if writers.get(&value.writer).is_some_and(|traits| !traits.idempotent) {
+                let excused = again.get(&value.writer).is_some_and(|from| before < *from && *from < *offset);
+                if excused || writers.get(&value.writer).is_some_and(|traits| !traits.idempotent) {
                     continue;
                 }
                 out.report(

@@ -31,6 +31,7 @@ mod quorum;
 mod raft_commit;
 mod raft_leader;
 mod raft_stability;
+mod rewritten;
 mod strong_isr;
 
 #[cfg(test)]

@@ -2,12 +2,14 @@
 //! nonmonotonic-send).
 //!
 //! No stricter: values that failed leave gaps; only the order of what is there counts. Without idempotence and with more
-//! than one request in flight a retry may be overtaken (Kafka's `max.in.flight.requests.per.connection`). Dead letters are
-//! copies in the order in which they were met.
+//! than one request in flight a retry may be overtaken (Kafka's `max.in.flight.requests.per.connection`). What retention took
+//! before it was acknowledged may come again behind what followed it ([`rewritten`]). Dead letters are copies in the order in
+//! which they were met.
 
 use std::collections::BTreeMap;
 
 use super::Writers;
+use super::rewritten::rewritten;
 use super::verdict::{Audit, Findings};
 use crate::base::Offset;
 
@@ -15,6 +17,7 @@ pub(super) struct Order;
 
 impl Order {
     pub(super) fn audit(&mut self, audit: &Audit, writers: &Writers, out: &mut Findings) {
+        let again = rewritten(audit);
         let mut last: BTreeMap<u32, (u64, Offset)> = BTreeMap::new();
         for (offset, value) in &audit.records {
             let Some(value) = value.as_ref().filter(|_| !audit.is_letter(*offset)) else { continue };
@@ -23,6 +26,7 @@ impl Order {
             }
             if let Some((seq, at)) = last.insert(value.writer, (value.seq, *offset))
                 && value.seq < seq
+                && again.get(&value.writer) != Some(offset)
             {
                 out.report(
                     "ORDER",

@@ -4,6 +4,7 @@ mod compaction;
 mod contract;
 mod observers;
 mod removal;
+mod rewritten;
 
 use super::verdict::Audit;
 use super::{Court, Promises, QuorumTimeouts, TopicPromises};
@@ -104,9 +105,12 @@ impl Story {
         assert!(self.names().contains(&property), "expected {property}, found {:?}", self.names());
     }
     fn audit(&mut self, records: &[(i64, Option<Value>)], end: i64) -> &mut Self {
+        self.audit_from(0, records, end)
+    }
+    fn audit_from(&mut self, start: i64, records: &[(i64, Option<Value>)], end: i64) -> &mut Self {
         let audit = Audit {
             tp: tp(),
-            start: Offset(0),
+            start: Offset(start),
             end: Offset(end),
             leader: BrokerId(1),
             records: records.iter().map(|(o, v)| (Offset(*o), *v)).collect(),

@@ -301,6 +301,10 @@ impl Accumulator {
 
     /// Takes the answer about one batch.
     pub fn answered(&mut self, sent: Sent, answer: &Answer, now: Now, done: &mut Vec<Done>) {
+        if let Some(error) = answer.error {
+            let tp = self.tp(sent.topic, sent.partition);
+            tracing::debug!(%tp, batch = sent.ordinal, ?error, log_start = %answer.log_start_offset, "a batch was refused");
+        }
         let (base, max) = (self.cfg.common.retry_backoff_ms, self.cfg.common.retry_backoff_max_ms);
         let rng = &mut self.rng;
         let backoff = |failures| exponential_backoff_ms(base, max, failures, rng);
@@ -351,6 +355,7 @@ impl Accumulator {
     /// Writes under `identity` from now on.
     pub fn adopt(&mut self, identity: Identity) {
         self.enrolment = Enrolment::Known(identity);
+        tracing::debug!(id = %identity.id, epoch = identity.epoch, "the producer writes under a new identity");
         for queue in self.topics.iter_mut().flat_map(|t| &mut t.partitions).filter(|q| q.bump_is_safe()) {
             queue.renumber(identity);
         }
