@@ -188,8 +188,9 @@ impl Court {
     pub fn writer_begins(&mut self, writer: u32, traits: WriterTraits) {
         self.writers.insert(writer, traits);
     }
-    /// Somebody asks for another value of a topic's setting, or of all brokers' (`None`); `done` once it is known to hold.
-    pub fn configured(&mut self, topic: Option<&str>, key: &str, value: &str, done: bool) {
+    /// Somebody asks for another value of a topic's setting, or of all brokers' (`None`), or deletes the entry (no value); `done` once it
+    /// is known to hold.
+    pub fn configured(&mut self, topic: Option<&str>, key: &str, value: Option<&str>, done: bool) {
         self.ground.promises_mut().configured(topic, key, value, done);
     }
     /// Elections since this was asked last that gave up what was committed, as Kafka's rules allow.

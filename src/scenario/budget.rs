@@ -121,7 +121,9 @@ pub fn widen(stakes: &mut Vec<Stake>, action: &Action, everywhere: &[BrokerId]) 
             }
         }
         Action::SetConfig(SetConfig { topic, config, .. }) => {
-            let Some(least) = config.get(MIN_ISR).and_then(|text| text.trim().parse().ok()) else { return };
+            // What holds when an entry is deleted may be as little as one.
+            let least = |text: &Option<String>| text.as_ref().map_or(Some(1), |text| text.trim().parse().ok());
+            let Some(least) = config.get(MIN_ISR).and_then(least) else { return };
             // What a topic says itself wins over what brokers are told; to look after more does no harm.
             let is_meant = |s: &&mut Stake| topic.as_ref().is_none_or(|topic| **topic == *s.tp.topic);
             stakes.iter_mut().filter(is_meant).for_each(|s| s.copies = s.copies.min(least));

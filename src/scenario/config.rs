@@ -112,11 +112,18 @@ impl ConfigTable {
     /// # Errors
     /// An unknown key, with the nearest one, or a value that the key does not take.
     pub fn verify(&self, key: &str, value: &str) -> Result<(), String> {
+        self.verify_key(key)?;
+        (self.check)(key, value)
+    }
+    /// Says why an entry may not even be deleted.
+    ///
+    /// # Errors
+    /// An unknown key, with the nearest one.
+    pub fn verify_key(&self, key: &str) -> Result<(), String> {
         if self.knows(key) {
-            (self.check)(key, value)
-        } else {
-            Err(format!("unknown config key {key:?}; {}", hint(key, (self.keys)())))
+            return Ok(());
         }
+        Err(format!("unknown config key {key:?}; {}", hint(key, (self.keys)())))
     }
     /// True if there is such a key.
     #[must_use]

@@ -123,19 +123,21 @@ impl Reader {
 
     fn config(&mut self, entries: &[Member], scope: ConfigScope, path: &str) {
         for entry in entries {
-            let value = match &entry.node.value {
-                Value::Text(text) => text.clone(),
-                Value::Bool(b) => b.to_string(),
-                Value::Number(n) => n.to_string(),
+            let table = table(scope);
+            let judged = match &entry.node.value {
+                Value::Text(text) => table.verify(&entry.key, text),
+                Value::Bool(b) => table.verify(&entry.key, &b.to_string()),
+                Value::Number(n) => table.verify(&entry.key, &n.to_string()),
+                Value::Null if scope == ConfigScope::Dynamic => table.verify_key(&entry.key),
                 _ => {
-                    let text = format!("{path}: {:?} takes text, a number or a boolean", entry.key);
+                    let or_null = if scope == ConfigScope::Dynamic { ", or null to delete the entry" } else { "" };
+                    let text = format!("{path}: {:?} takes text, a number or a boolean{or_null}", entry.key);
                     self.complain(entry.node.at, text);
                     continue;
                 }
             };
-            let table = table(scope);
             let at = if table.knows(&entry.key) { entry.node.at } else { entry.key_at };
-            if let Err(error) = table.verify(&entry.key, &value) {
+            if let Err(error) = judged {
                 self.complain(at, format!("{path}: {error}"));
             }
         }

@@ -108,9 +108,13 @@ impl Writer {
 }
 
 fn config(scope: ConfigScope) -> Value {
+    let mut types = vec!["string", "number", "boolean"];
+    if scope == ConfigScope::Dynamic {
+        types.push("null");
+    }
     json!({
         "type": "object",
         "propertyNames": { "enum": (table(scope).keys)() },
-        "additionalProperties": { "type": ["string", "number", "boolean"] },
+        "additionalProperties": { "type": types },
     })
 }

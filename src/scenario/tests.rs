@@ -367,6 +367,15 @@ fn faults_that_cannot_happen_are_refused() {
              min.insync.replicas, unclean.leader.election.enable",
         ),
         (
+            r#"{"at": "1s", "set-config": {"topic": "T", "config": {"retention.msec": null}}}"#,
+            "faults[0].set-config.config: unknown config key \"retention.msec\"; did you mean \"retention.ms\"?",
+        ),
+        (
+            r#"{"at": "1s", "set-config": {"topic": "T", "config": {"retention.ms": [1]}}}"#,
+            "faults[0].set-config.config: \"retention.ms\" takes text, a number or a boolean, or null to delete the entry",
+        ),
+        (r#"{"at": "1s", "set-config": {"topic": "T", "config": {"retention.ms": null}}}"#, ""),
+        (
             r#"{"at": "1s", "set-config": {"topic": "T", "broker": 1, "config": {"retention.ms": 1}}}"#,
             "faults[0].set-config.broker: cannot stand beside \"topic\"",
         ),

@@ -81,7 +81,8 @@ fn set_config(check: &mut Check<'_>, path: &str, wish: &SetConfig) {
     }
     let table = if wish.topic.is_some() { TOPIC } else { DYNAMIC_BROKER };
     for (key, value) in &wish.config {
-        if let Err(error) = table.verify(key, value) {
+        let judged = value.as_ref().map_or_else(|| table.verify_key(key), |value| table.verify(key, value));
+        if let Err(error) = judged {
             let place = format!("{path}.config.{key}");
             check.complain(&place, format!("{path}.config: {error}"));
         }

@@ -1,6 +1,6 @@
 //! Turns a scenario, which a person wrote, into what the world needs: configurations, topics, client processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::applications;
 use crate::base::{BrokerId, TopicPartition};
@@ -93,6 +93,8 @@ pub(super) fn promises(scenario: &Scenario) -> Promises {
             fetch_ms: longest(|config| config.quorum_fetch_timeout_ms),
         },
         cluster,
+        files: cluster,
+        returned: BTreeSet::new(),
         topics: scenario.topics.iter().map(|topic| (topic.name.clone(), own(topic))).collect(),
         elr: each.iter().all(|config| config.eligible_leader_replicas),
         voters: scenario.voters(),

@@ -256,8 +256,8 @@ impl Witness {
         let told = self.told.lock();
         told.court.ground().partitions().map(|(tp, _)| tp).filter(|tp| topics.contains(&&*tp.topic)).cloned().collect()
     }
-    /// Somebody asks for another value of a topic's setting, or of all brokers'; `done` once it is known to hold.
-    pub fn configured(&self, topic: Option<&str>, key: &str, value: &str, done: bool) {
+    /// Somebody asks for another value of a topic's setting, or of all brokers', or deletes the entry; `done` once it is known to hold.
+    pub fn configured(&self, topic: Option<&str>, key: &str, value: Option<&str>, done: bool) {
         self.told.lock().court.configured(topic, key, value, done);
     }
     /// A fault, by its index, waits for something from now on.

@@ -168,7 +168,8 @@ fn administrators_do_what_a_scenario_tells_them() {
             {"at": "25s", "elect-preferred": "all"},
             {"at": "30s", "set-config": {"topic": "t", "config": {"min.insync.replicas": 1}}},
             {"at": "35s", "reassign": {"partition": "t-1", "replicas": [1, 4, 2]}},
-            {"at": "45s", "leave": {"broker": 5}}
+            {"at": "45s", "leave": {"broker": 5}},
+            {"at": "50s", "set-config": {"topic": "t", "config": {"min.insync.replicas": null}}}
         ],
         "expect": {"lost": [0, 0], "no-outage": true, "states": [
             {"at": "15s", "partition": "t-0", "leader": 2},
@@ -178,9 +179,13 @@ fn administrators_do_what_a_scenario_tells_them() {
     }));
     let verdict = run_one(&scenario, 1, &RunOptions::default());
     assert_eq!(verdict.outcome, Outcome::Pass, "{}: {:#?}", verdict.reason, verdict.expectations);
-    for what in
-        ["t gets 4 partitions in all", "broker 2 leads t-0", "min.insync.replicas=1 for topic t", "broker 5 leaves"]
-    {
+    for what in [
+        "t gets 4 partitions in all",
+        "broker 2 leads t-0",
+        "min.insync.replicas=1 for topic t",
+        "no min.insync.replicas for topic t",
+        "broker 5 leaves",
+    ] {
         at(&verdict, &format!("done: {what}"));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::check::{Reason, WriterTraits};
+use std::collections::BTreeMap;
 
 fn promised(min_isr: usize, unclean: bool, elr: bool) -> Promises {
     let cluster = TopicPromises { min_isr: Some(min_isr), unclean: Some(unclean) };
@@ -197,11 +198,37 @@ fn a_topic_may_promise_otherwise_than_its_cluster() {
     let topics = [("t".to_owned(), own)].into();
     Story::unclean(Promises { topics, ..promised(2, false, true) }).accepts();
     let mut s = Story::alone(promised(1, false, true));
-    s.court.configured(Some("t"), "unclean.leader.election.enable", "true", false);
+    s.court.configured(Some("t"), "unclean.leader.election.enable", Some("true"), false);
     s.decide(20, 2, 2, &[2], true).lead(2, 2, 2).accepts();
     let mut s = Story::alone(promised(1, true, true));
-    s.court.configured(Some("t"), "unclean.leader.election.enable", "false", true);
+    s.court.configured(Some("t"), "unclean.leader.election.enable", Some("false"), true);
     s.decide(20, 2, 2, &[2], true).lead(2, 2, 2).violates("LC");
+}
+
+#[test]
+fn a_deleted_entry_gives_way_to_the_level_above_it() {
+    let own = TopicPromises { min_isr: Some(2), unclean: Some(true) };
+    let topics = || BTreeMap::from([("t".to_owned(), own)]);
+    let mut asked = Promises { topics: topics(), ..promised(1, false, true) };
+    asked.configured(Some("t"), "min.insync.replicas", None, false);
+    asked.configured(Some("t"), "unclean.leader.election.enable", None, false);
+    assert_eq!((asked.rules("t").min_isr, asked.rules("t").unclean), (1, true), "either may hold");
+    asked.configured(Some("t"), "min.insync.replicas", None, true);
+    asked.configured(Some("t"), "unclean.leader.election.enable", None, true);
+    assert_eq!((asked.rules("t").min_isr, asked.rules("t").unclean), (1, false));
+
+    let mut least = Promises { topics: topics(), ..promised(3, false, true) };
+    least.configured(Some("t"), "min.insync.replicas", None, true);
+    assert_eq!(least.rules("t").min_isr, 2, "what was acknowledged before stands on two copies");
+    least.configured(None, "min.insync.replicas", Some("1"), false);
+    assert_eq!(least.rules("t").min_isr, 1, "the topic follows its cluster");
+
+    let files = TopicPromises { min_isr: Some(1), unclean: Some(false) };
+    let mut all = Promises { files, ..promised(1, true, true) };
+    all.configured(None, "unclean.leader.election.enable", None, false);
+    assert!(all.rules("t").unclean, "it may still hold");
+    all.configured(None, "unclean.leader.election.enable", None, true);
+    assert!(!all.rules("t").unclean);
 }
 
 #[test]

@@ -322,7 +322,7 @@ static SET_CONFIG: Shape = shape(
     &[
         may("topic", Kind::Name, "A topic's."),
         may("broker", BROKER, "A broker's."),
-        must("config", Kind::Config(ConfigScope::Dynamic), "The entries, under Kafka's keys."),
+        must("config", Kind::Config(ConfigScope::Dynamic), "The entries, under Kafka's keys; null deletes one."),
     ],
 );
 

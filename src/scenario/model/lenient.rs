@@ -35,6 +35,11 @@ pub fn config<'de, D: Deserializer<'de>>(d: D) -> Result<Config, D::Error> {
     Ok(texts(BTreeMap::deserialize(d)?))
 }
 
+pub fn entries<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<String, Option<String>>, D::Error> {
+    let map = BTreeMap::<String, Option<Scalar>>::deserialize(d)?;
+    Ok(map.into_iter().map(|(k, v)| (k, v.map(Scalar::text))).collect())
+}
+
 pub fn broker_config<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<BrokerId, Config>, D::Error> {
     let map = BTreeMap::<BrokerId, BTreeMap<String, Scalar>>::deserialize(d)?;
     Ok(map.into_iter().map(|(id, config)| (id, texts(config))).collect())

@@ -1,9 +1,11 @@
 //! What an administrator does to the cluster.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::lenient;
 use super::target::ClientName;
-use super::{Config, lenient};
 use crate::base::{BrokerId, TopicPartition};
 use crate::scenario::units::partition_name;
 
@@ -58,9 +60,9 @@ pub struct SetConfig {
     /// A broker's; that of all brokers together if neither is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broker: Option<BrokerId>,
-    /// What is set.
-    #[serde(deserialize_with = "lenient::config")]
-    pub config: Config,
+    /// What is set, and what is deleted (`null`), so that what stands a level higher holds again.
+    #[serde(deserialize_with = "lenient::entries")]
+    pub config: BTreeMap<String, Option<String>>,
 }
 
 /// A partition moves to other brokers.

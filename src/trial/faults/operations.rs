@@ -1,7 +1,6 @@
 //! What an administrator does: each call goes through an admin client of its own, on the wire like any; its answer is
 //! told when it comes, and nothing waits for it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,16 +108,16 @@ impl Engine<'_> {
             (None, Some(id)) => (Resource::Broker(id), format!("broker {id}")),
             (None, None) => (Resource::AllBrokers, "all brokers".to_owned()),
         };
-        let entries: BTreeMap<_, _> =
-            wish.config.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
-        let said: Vec<_> = wish.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let said: Vec<_> = wish.config.iter().map(said).collect();
         let (witness, topic, config) = (self.witness.clone(), wish.topic.clone(), wish.config.clone());
         self.ask(format!("{} for {whose}", said.join(", ")), move |mut admin| async move {
             let tell = |done| {
-                config.iter().for_each(|(key, value)| witness.configured(topic.as_deref(), key, value, done));
+                config
+                    .iter()
+                    .for_each(|(key, value)| witness.configured(topic.as_deref(), key, value.as_deref(), done));
             };
             tell(false);
-            admin.alter_configs(&resource, &entries).await.map_err(|e| e.to_string())?;
+            admin.alter_configs(&resource, &config).await.map_err(|e| e.to_string())?;
             tell(true);
             Ok(())
         });
@@ -144,6 +143,11 @@ impl Engine<'_> {
             admin.unregister_broker(broker).await.map_err(|e| e.to_string())
         });
     }
+}
+
+/// An entry of a wish for other configuration.
+fn said((key, value): (&String, &Option<String>)) -> String {
+    value.as_ref().map_or_else(|| format!("no {key}"), |value| format!("{key}={value}"))
 }
 
 async fn reassign(admin: &mut Admin, tp: &TopicPartition, replicas: Vec<BrokerId>) -> Outcome {

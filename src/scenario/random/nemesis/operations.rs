@@ -105,7 +105,7 @@ impl Nemesis<'_> {
             entries.push(("min.cleanable.dirty.ratio", (*self.stream.pick(&["0.0", "0.2", "0.6"])).to_owned()));
         }
         let (key, value) = self.stream.pick(&entries).clone();
-        let config = [(key.to_owned(), value)].into();
+        let config = [(key.to_owned(), Some(value))].into();
         Some(Action::SetConfig(SetConfig { topic: Some(name), broker: None, config }))
     }
 }
