@@ -6,11 +6,13 @@
 //! (`LogCleaner`); control records take offsets that no reader
 //! sees, so gaps are only judged where no transaction ever wrote, which is everywhere as yet. For each election that gave up
 //! what was committed (`ground::restart`) a reader may step back once: to what was given up, when it validates its position
-//! (KIP-320), or to the log start, where `auto.offset.reset` sends it if it stands beyond the new end.
+//! (KIP-320), or to the log start, where `auto.offset.reset` sends it if it stands beyond the new end. Retention runs on each replica by
+//! itself: whom one leader's log start has overtaken is sent to the log start of the next leader, which may lie further back
+//! than the reader had come.
 
 use std::collections::BTreeMap;
 
-use super::ground::Ground;
+use super::ground::{Ground, Partition};
 use super::verdict::Findings;
 use crate::base::{Offset, TopicPartition};
 use crate::world::history::Op;
@@ -46,6 +48,8 @@ impl Poll {
         let next = place.next;
         if offset < next && place.may_step_back(tp, offset, ground) {
             place.steps_back += 1;
+        } else if offset < next && was_overtaken(tp, next, offset, ground) {
+            // It starts over, and is held to what follows.
         } else if offset != next && !ground.is_gone(tp, next..offset) {
             let jepsen = if offset < next { "nonmonotonic-poll" } else { "poll-skip" };
             out.report(
@@ -58,6 +62,13 @@ impl Poll {
         out.skipped += (start.min(offset).0 - next.0).max(0).cast_unsigned();
         place.next = offset.next();
     }
+}
+
+/// A reader stood below some replica's log start and goes on where another's began (Kafka answers OFFSET_OUT_OF_RANGE to the one
+/// and ListOffsets with the other); what a cleaner has taken may be missing there.
+fn was_overtaken(tp: &TopicPartition, stood: Offset, to: Offset, ground: &Ground) -> bool {
+    let begins = |p: &Partition| p.log_starts.contains(&to) || to <= p.compacted;
+    ground.partition(tp).is_some_and(|p| stood < p.log_start && begins(p))
 }
 
 impl Place {

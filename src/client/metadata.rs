@@ -43,6 +43,8 @@ pub struct Metadata {
     brokers: BTreeMap<BrokerId, (String, u16)>,
     controller: BrokerId,
     topics: BTreeMap<Arc<str>, Topic>,
+    /// Leader epochs that something else than metadata has told of, and that metadata has not reached yet.
+    ahead: BTreeMap<TopicPartition, LeaderEpoch>,
     wanted: BTreeSet<Arc<str>>,
     updates: u64,
     schedule: Schedule,
@@ -83,6 +85,7 @@ impl Metadata {
             brokers: BTreeMap::new(),
             controller: BrokerId::NONE,
             topics: BTreeMap::new(),
+            ahead: BTreeMap::new(),
             wanted: BTreeSet::new(),
             updates: 0,
             schedule,
@@ -109,11 +112,12 @@ impl Metadata {
     pub fn topics(&self) -> &BTreeMap<Arc<str>, Topic> {
         &self.topics
     }
-    /// The leader of a partition and its epoch, if there is one and its address is known.
+    /// The leader of a partition and its epoch, if there is one, its address is known, and no later epoch has been heard of.
     #[must_use]
     pub fn leader(&self, tp: &TopicPartition) -> Option<(BrokerId, LeaderEpoch)> {
         let p = self.topic(&tp.topic)?.partitions.get(usize::try_from(tp.partition).ok()?)?;
-        self.brokers.contains_key(&p.leader).then_some((p.leader, p.leader_epoch))
+        let outdated = self.ahead.get(tp).is_some_and(|seen| *seen > p.leader_epoch);
+        (!outdated && self.brokers.contains_key(&p.leader)).then_some((p.leader, p.leader_epoch))
     }
     /// How many answers have been taken in: a topic that is asked for and is not known after the next one does not exist.
     #[must_use]
@@ -206,6 +210,7 @@ impl Metadata {
         if let Some(error) = ResponseError::try_from_code(answer.error_code) {
             if error == ResponseError::UnknownTopicOrPartition || error == ResponseError::UnknownTopicId {
                 self.topics.remove(&name);
+                self.ahead.retain(|tp, _| tp.topic != name);
             }
             return !error.is_retriable();
         }
@@ -216,6 +221,7 @@ impl Metadata {
         if !dense || known.is_some_and(|known| known.partitions.len() > partitions.len()) {
             return false;
         }
+        let is_another = self.topics.get(&name).is_some_and(|before| before.id != answer.topic_id);
         let mut complete = true;
         let mut merged = Vec::with_capacity(partitions.len());
         for (i, p) in partitions.into_iter().enumerate() {
@@ -226,8 +232,28 @@ impl Metadata {
                 _ => merged.push(told),
             }
         }
+        // Another topic of this name begins its epochs anew.
+        let reached = |tp: &TopicPartition, seen| {
+            let told = usize::try_from(tp.partition).ok().and_then(|index| merged.get(index));
+            is_another || told.is_some_and(|p| p.leader_epoch >= seen)
+        };
+        self.ahead.retain(|tp, seen| tp.topic != name || !reached(tp, *seen));
+        complete &= !self.ahead.keys().any(|tp| tp.topic == name);
         self.topics.insert(name, Topic { id: answer.topic_id, partitions: merged });
         complete
+    }
+
+    /// A committed offset or a leader's answer bears this epoch: whoever leads in an earlier one leads no more, and knows nothing of
+    /// it. Asked about a position of the later epoch, it would say that its log was truncated
+    /// (Kafka's `Metadata.updateLastSeenEpochIfNewer`).
+    pub fn saw_epoch(&mut self, tp: &TopicPartition, epoch: LeaderEpoch) {
+        let index = usize::try_from(tp.partition).unwrap_or(usize::MAX);
+        let told = self.topic(&tp.topic).and_then(|t| t.partitions.get(index)).map(|p| p.leader_epoch);
+        let seen = told.max(self.ahead.get(tp).copied());
+        if seen.is_none_or(|seen| epoch > seen) && epoch != LeaderEpoch::NONE {
+            self.ahead.insert(tp.clone(), epoch);
+            self.request_update();
+        }
     }
 
     /// A produce or fetch response named a newer leader (KIP-951). Returns true if that was news.
@@ -305,6 +331,43 @@ mod tests {
         assert!(!metadata.update_leader(&tp, BrokerId(1), LeaderEpoch(5)));
         assert!(metadata.update_leader(&tp, BrokerId(1), LeaderEpoch(6)));
         assert_eq!(metadata.leader(&tp), Some((BrokerId(1), LeaderEpoch(6))));
+    }
+
+    #[test]
+    fn who_leads_in_an_epoch_that_has_been_outrun_is_no_leader() {
+        let (mut metadata, mut rng, tp) = fresh();
+        metadata.update(at_ms(1), &answer(1, 0), &mut rng);
+        metadata.saw_epoch(&tp, LeaderEpoch(0));
+        assert!(!metadata.update_wanted(), "that is no news");
+        metadata.saw_epoch(&tp, LeaderEpoch(2));
+        assert!(metadata.update_wanted());
+        assert_eq!(metadata.leader(&tp), None);
+        let _ = metadata.request();
+        metadata.update(at_ms(2), &answer(1, 1), &mut rng);
+        assert_eq!(metadata.leader(&tp), None, "whoever answered is behind too");
+        assert!(metadata.update_wanted());
+        metadata.update(at_ms(3), &answer(2, 2), &mut rng);
+        assert_eq!(metadata.leader(&tp), Some((BrokerId(2), LeaderEpoch(2))));
+        assert!(!metadata.update_wanted());
+        metadata.saw_epoch(&tp, LeaderEpoch::NONE);
+        assert_eq!(metadata.leader(&tp), Some((BrokerId(2), LeaderEpoch(2))));
+    }
+
+    #[test]
+    fn the_epochs_of_a_topic_that_is_gone_count_no_more() {
+        let (mut metadata, mut rng, tp) = fresh();
+        metadata.update(at_ms(1), &answer(1, 0), &mut rng);
+        metadata.saw_epoch(&tp, LeaderEpoch(9));
+        let mut another = answer(2, 0);
+        another.topics[0].topic_id = TopicId::from_u128(7);
+        metadata.update(at_ms(2), &another, &mut rng);
+        assert_eq!(metadata.leader(&tp), Some((BrokerId(2), LeaderEpoch(0))));
+        metadata.saw_epoch(&tp, LeaderEpoch(9));
+        another.topics[0].error_code = ResponseError::UnknownTopicOrPartition.code();
+        metadata.update(at_ms(3), &another, &mut rng);
+        another.topics[0].error_code = 0;
+        metadata.update(at_ms(4), &another, &mut rng);
+        assert_eq!(metadata.leader(&tp), Some((BrokerId(2), LeaderEpoch(0))));
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct Partition {
     pub true_hw: Offset,
     /// The largest log start that any replica has told: below it records may be gone, by retention or DeleteRecords.
     pub log_start: Offset,
+    /// Where any replica's log was ever told to begin.
+    pub log_starts: BTreeSet<Offset>,
     /// Below this offset some replica's log is compacted, or may be after its node's next start.
     pub compacted: Offset,
     /// Elections that gave up what was committed, in their order.
@@ -110,10 +112,19 @@ impl Partition {
         }
         let replica = self.replicas.entry(node).or_default();
         match event {
-            Event::LogLoaded { start, high_watermark, batches, .. } => replica.load(*start, *high_watermark, batches),
+            Event::LogLoaded { start, high_watermark, batches, .. } => {
+                replica.load(*start, *high_watermark, batches);
+                self.log_starts.insert(*start);
+            }
             Event::LogAppended { batches, .. } => replica.append(batches),
-            Event::LogTruncated { to, start, .. } => replica.truncate(*to, *start),
-            Event::LogStart { start, .. } => replica.start_at(*start),
+            Event::LogTruncated { to, start, .. } => {
+                replica.truncate(*to, *start);
+                self.log_starts.insert(*start);
+            }
+            Event::LogStart { start, .. } => {
+                replica.start_at(*start);
+                self.log_starts.insert(*start);
+            }
             // A node that dies now has its log compacted by its next start, and nobody else tells of it.
             Event::LogSwapping { next, .. } => self.compacted = self.compacted.max(*next),
             Event::LogCompacted { base, next, batches, .. } => {

@@ -44,6 +44,7 @@ impl Fetcher {
                 Some(at) => {
                     assigned.seek(at.offset);
                     assigned.epoch = at.leader_epoch.unwrap_or(LeaderEpoch::NONE);
+                    self.metadata.saw_epoch(tp, assigned.epoch);
                 }
                 None => assigned.go(start_over(self.cfg.auto_offset_reset, Offset::NONE)),
             }

@@ -203,7 +203,7 @@ impl File {
             (f(&mut content)?, content.wants_write_back())
         };
         if write_back {
-            let work = Work::WriteBack(self.inode.clone());
+            let work = Work::WriteBack(Arc::downgrade(&self.inode));
             State::start_op(&mut self.owner.world.lock(), self.owner.host, work);
         }
         Ok(result)

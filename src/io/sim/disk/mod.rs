@@ -29,8 +29,8 @@ pub use handles::{Disk, File};
 use inode::{Inode, SyncTarget};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use tree::Tree;
 
@@ -104,7 +104,8 @@ enum Work {
         dir: u64,
         up_to: u64,
     },
-    WriteBack(Arc<Inode>),
+    /// A file that is gone by then, its name and its handles, is never written back, and takes no memory and no space.
+    WriteBack(Weak<Inode>),
     Commit,
     /// The cache lets go of what only looks clean.
     Evict(Arc<Inode>),
@@ -187,14 +188,20 @@ impl State {
         if self.host(op.host).disk.is_troubled() {
             let Some(goes_on) = self.done_in_trouble(&entry, id, op) else { return };
             op = goes_on;
-            if let Work::SyncFile(inode, _) | Work::WriteBack(inode) = &op.work {
-                wrong = self.plan_misdirection(op.host, inode).map(|wrong| (inode.clone(), wrong));
-            }
+            let written = match &op.work {
+                Work::SyncFile(inode, _) => Some(inode.clone()),
+                Work::WriteBack(inode) => inode.upgrade(),
+                _ => None,
+            };
+            wrong = written.and_then(|inode| Some((inode.clone(), self.plan_misdirection(op.host, &inode)?)));
         }
         let device = &mut self.host_mut(op.host).disk;
         let hash = match op.work {
             Work::SyncFile(inode, target) => inode.content().synced(&target),
-            Work::WriteBack(inode) => inode.content().written_back(),
+            Work::WriteBack(inode) => {
+                let Some(inode) = inode.upgrade() else { return };
+                inode.content().written_back()
+            }
             Work::Pass => 0,
             Work::Evict(inode) => {
                 let evicted = inode.content().evict();

@@ -350,6 +350,26 @@ fn a_sync_takes_its_time_and_covers_what_came_before_it() {
 }
 
 #[test]
+fn a_removed_file_takes_no_space_once_its_directory_is_synced_and_its_last_handle_is_gone() {
+    let config = WorldConfig {
+        disk: super::super::disk::DiskConfig { capacity_bytes: 10_000, ..Default::default() },
+        ..Default::default()
+    };
+    let story = |_| async {
+        let disk = Disk::mount("data").expect("a disk");
+        disk.create_dir_all("logs").await.expect("a directory");
+        let file = disk.open("logs/a", true).await.expect("a file");
+        file.append(&[0; 9_000]).await.expect("space");
+        disk.remove("logs/a").await.expect("removed");
+        disk.sync_dir("logs").await.expect("synced");
+        assert_eq!(disk.volume().await.expect("known").usable, 1_000, "a handle is left");
+        drop(file);
+        assert_eq!(disk.volume().await.expect("known").usable, 10_000, "nothing waits to write it back");
+    };
+    run(1, config, story).outcome.expect("it ends well");
+}
+
+#[test]
 fn a_full_disk_refuses_and_removed_files_make_room() {
     let config = WorldConfig {
         disk: super::super::disk::DiskConfig { capacity_bytes: 10_000, ..Default::default() },

@@ -161,3 +161,24 @@ fn a_lost_answer_to_join_group_costs_a_backoff_and_not_the_membership() {
     assert_eq!((world.members[0].core.generation.member.clone(), world.members[0].lost), (id, 0));
     assert_eq!(world.shares(), [3, 3]);
 }
+
+/// The member id of an instance's new life becomes durable with the generation that it joins. A coordinator that moves before then knows
+/// the old life only and fences the new one (KIP-345, `GroupCoordinator.validateCurrentMember`).
+#[test]
+fn a_coordinator_that_moves_before_a_generation_is_durable_fences_an_instance_once() {
+    let mut world = World::new(4, 3, "range", 6_687_612_647_168_781_081);
+    world.start(0);
+    world.run_ms(12_050);
+    world.start(1);
+    world.members[0].core.leave("test");
+    world.run_ms(STEP_MS);
+    world.crash(0);
+    world.topics.values_mut().for_each(|count| *count += 1);
+    world.start(0);
+    world.run_ms(200);
+    world.move_coordinator();
+    world.run_ms(60_000);
+    assert_eq!(world.fenced, 1);
+    assert!(world.is_stable());
+    assert_eq!(world.owned().len(), 7);
+}

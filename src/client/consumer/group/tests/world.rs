@@ -82,6 +82,8 @@ pub struct World {
     pub dice: Stream,
     /// Requests are swallowed on their way.
     pub silent: bool,
+    /// How many instances were told that another has taken their place.
+    pub fenced: usize,
     /// Heartbeats that the coordinator has seen, by member.
     pub heartbeats: BTreeMap<String, usize>,
 }
@@ -122,6 +124,7 @@ impl World {
             lives: 0,
             dice: Stream::new(seed, "messages"),
             silent: false,
+            fenced: 0,
             heartbeats: BTreeMap::new(),
         };
         for who in 0..members {
@@ -208,6 +211,12 @@ impl World {
                     self.arrive(who);
                     self.apply(who);
                     self.drive(who);
+                }
+                if self.members[who].core.is_fenced() {
+                    // An application dies of that and is started again.
+                    self.fenced += 1;
+                    self.crash(who);
+                    self.start(who);
                 }
             }
             self.commit_log();
