@@ -353,6 +353,18 @@ fn at_most_once_names_exactly_the_repeated_offsets_and_accepts_skips() {
 }
 
 #[test]
+fn who_commits_first_may_have_come_as_far_as_a_commit_of_unknown_outcome() {
+    let mut s = Story::of(Delivery::AtMostOnce, false);
+    let ask = s.begin(1).commit(1, -1, 2).process(1, &[0, 1]).asks_to_commit(1, -1, 3);
+    let reached = |s: &Story| s.court.groups().account("g").map(|account| account.may_have_reached(&tp(0)));
+    assert_eq!(reached(&s), Some(Offset(2)));
+    s.answer(1, ask, Commit::Unknown("no answer".into()));
+    assert_eq!(reached(&s), Some(Offset(3)));
+    s.process(1, &[2, 3]);
+    assert_eq!(reached(&s), Some(Offset(4)));
+}
+
+#[test]
 fn exactly_once_is_about_effects_where_there_is_a_store() {
     let mut s = Story::of(Delivery::ExactlyOnce, true);
     s.begin(1).process(1, &[0, 0]).effect(0, true).effect(0, false).commit(1, -1, 1).audit(1).accepts();

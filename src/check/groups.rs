@@ -217,6 +217,13 @@ impl Account {
         let given_up = self.given_up.get(tp).and_then(|p| p.last_key_value()).map(|(offset, _)| offset.next());
         processed.max(given_up).unwrap_or(Offset::ZERO)
     }
+    /// The offset from which on the group certainly has something left to read: behind what was dealt with, or behind a commit of which
+    /// nobody knows whether it is stored. Who commits first may have given up what that covers.
+    #[must_use]
+    pub fn may_have_reached(&self, tp: &TopicPartition) -> Offset {
+        let late = self.late.get(tp).and_then(|offsets| offsets.last()).copied();
+        self.next(tp).max(late.unwrap_or(Offset::ZERO))
+    }
     /// Records that were processed more than once.
     #[must_use]
     pub fn repeated(&self, tp: &TopicPartition) -> Vec<Span> {

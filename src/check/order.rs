@@ -2,8 +2,8 @@
 //! nonmonotonic-send).
 //!
 //! No stricter: values that failed leave gaps; only the order of what is there counts. Without idempotence and with more
-//! than one request in flight a retry may be overtaken (Kafka's `max.in.flight.requests.per.connection`). What retention took
-//! before it was acknowledged may come again behind what followed it ([`rewritten`]). Dead letters are copies in the order in
+//! than one request in flight a retry may be overtaken (Kafka's `max.in.flight.requests.per.connection`). What was taken out of
+//! the log before it was acknowledged may come again behind what followed it ([`rewritten`]). Dead letters are copies in the order in
 //! which they were met.
 
 use std::collections::BTreeMap;

@@ -1,12 +1,12 @@
-//! Where a producer wrote a part of its log once more, because retention had taken what came before it.
+//! Where a producer wrote a part of its log once more, because what came before it was taken out of the log.
 //!
-//! A batch may wait so long for its acknowledgement that retention (or DeleteRecords) takes it. A leader whose copy of the log
-//! begins behind it knows its producer from the next batch on only, and refuses the batch with OUT_OF_ORDER_SEQUENCE_NUMBER
-//! when it is sent again. The producer concludes that the log lacks it and everything behind it, and sends all of that
-//! anew under the next epoch (KIP-360; Kafka's `TransactionManager.canRetry` and `startSequencesAtBeginning`).
+//! A batch may wait so long for its acknowledgement that retention, DeleteRecords or the cleaner takes it. A leader that builds up
+//! its producers' state from what is left knows its producer from the next batch on only, and refuses the batch with
+//! OUT_OF_ORDER_SEQUENCE_NUMBER when it is sent again. The producer concludes that the log lacks it and everything behind it, and
+//! sends all of that anew under the next epoch (KIP-360; Kafka's `TransactionManager.canRetry` and `startSequencesAtBeginning`).
 //!
-//! No laxer: the log must have lost its beginning, and all that it still has of the writer must stand behind the value
-//! that comes again: had the writer an earlier value there, a broker would have accepted a gap between the two.
+//! No laxer: where the value that comes again must have stood first, between its neighbours of the same writer, the log must lack an
+//! offset. Otherwise a broker has accepted a gap between the two.
 
 use std::collections::BTreeMap;
 
@@ -16,16 +16,36 @@ use crate::world::history::Value;
 
 /// The offset from which on each writer's values may come once more, for the writers that have one.
 pub(super) fn rewritten(audit: &Audit) -> BTreeMap<u32, Offset> {
-    let mut first: BTreeMap<u32, u64> = BTreeMap::new();
     let mut again = BTreeMap::new();
-    if audit.start == Offset(0) {
+    let is_complete = audit.start == Offset::ZERO && audit.records.len() as i64 == audit.end.0;
+    if is_complete {
         return again;
     }
-    for (offset, value) in &audit.records {
-        let Some(Value { writer, seq }) = value.filter(|_| !audit.is_letter(*offset)) else { continue };
-        if seq < *first.entry(writer).or_insert(seq) {
-            again.entry(writer).or_insert(*offset);
+    let mut latest: BTreeMap<u32, u64> = BTreeMap::new();
+    for (at, (offset, value)) in audit.records.iter().enumerate() {
+        let Some(value) = value.filter(|_| !audit.is_letter(*offset)) else { continue };
+        let latest = latest.entry(value.writer).or_insert(value.seq);
+        if value.seq < *latest && !again.contains_key(&value.writer) && may_have_stood_before(audit, at, value) {
+            again.insert(value.writer, *offset);
         }
+        *latest = value.seq;
     }
     again
+}
+
+/// True if the log lacks an offset at which `value`, whose copy is the record number `at`, may have stood first.
+fn may_have_stood_before(audit: &Audit, at: usize, value: Value) -> bool {
+    let of_writer = |(_, found): &&(Offset, Option<Value>)| found.is_some_and(|found| found.writer == value.writer);
+    let earlier = || audit.records[..at].iter().filter(of_writer);
+    let seq = |(_, found): &(Offset, Option<Value>)| found.map_or(0, |found| found.seq);
+    if earlier().any(|record| seq(record) == value.seq) {
+        return false;
+    }
+    let after = earlier().filter(|record| seq(record) < value.seq).map(|(offset, _)| offset.next()).max();
+    let Some(before) = earlier().filter(|record| seq(record) > value.seq).map(|(offset, _)| *offset).min() else {
+        return false;
+    };
+    let after = after.unwrap_or(Offset::ZERO);
+    let there = audit.records[..at].iter().filter(|(offset, _)| (after..before).contains(offset)).count();
+    (there as i64) < before - after
 }
