@@ -44,6 +44,7 @@ pub fn draw(profile: &Profile, seed: u64, overrides: &Overrides) -> Scenario {
     let mut topics = cluster::topics(&mut stream("topics"), &cluster);
     cluster.config.extend(cluster::compaction(&mut stream("compaction"), &mut topics));
     let mut clients = workload::clients(&mut stream("workload"), &topics);
+    workload::patience(&mut stream("patience"), &mut clients);
     let mut groups = groups::groups(&mut stream("groups"), &cluster, &topics);
     cluster.config.extend(groups.config);
     cluster.config.extend(groups::next_generation(&mut stream("group-protocol"), &mut groups.clients));

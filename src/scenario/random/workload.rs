@@ -30,6 +30,19 @@ pub(super) fn clients(stream: &mut Stream, topics: &[Topic]) -> Vec<Client> {
     clients
 }
 
+/// Lets some producers give up within the chaos phase what waits too long: those whose requests run out of time soon, because
+/// `delivery.timeout.ms` may not be less than `linger.ms` and `request.timeout.ms` together.
+pub(super) fn patience(stream: &mut Stream, clients: &mut [Client]) {
+    for client in clients {
+        let Role::Producer(producer) = &mut client.role else { continue };
+        let (impatient, more) = (stream.chance(1, 3), stream.between(200, 15_000));
+        let request = producer.config.get("request.timeout.ms").and_then(|ms| ms.parse::<u64>().ok());
+        if let (true, Some(request)) = (impatient, request) {
+            producer.config.insert("delivery.timeout.ms".to_owned(), (request + more).to_string());
+        }
+    }
+}
+
 fn producer(stream: &mut Stream, topic: &Topic, count: u32, rate: u32) -> Producer {
     let mut config = Config::new();
     let mut set = |key: &str, value: u64| config.insert(key.to_owned(), value.to_string());
