@@ -183,6 +183,9 @@ config! {
     metadata_max_retention_bytes: i64 = 104_857_600, "metadata.max.retention.bytes", -1 ..= i64::MAX;
     /// Age of metadata snapshots that are kept, in ms; below 0 there is no limit.
     metadata_max_retention_ms: i64 = 604_800_000, "metadata.max.retention.ms", -1 ..= i64::MAX;
+    /// How often metadata that is kept too long is looked for, in ms. Kafka has this minute in its code
+    /// (`RaftMetadataLogCleanerManager`); the key is internal.
+    metadata_cleaner_interval_ms: i64 = 60_000, "internal.metadata.cleaner.interval.ms", 1 ..= i64::MAX;
     /// Bytes after which a log segment is rolled.
     log_segment_bytes: i64 = 1_073_741_824, "log.segment.bytes", 1_024 ..= MAX;
     /// Age after which a log segment is rolled, in ms.

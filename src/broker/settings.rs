@@ -1,6 +1,7 @@
 //! A node's configuration, as each of its parts takes it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::options::NodeOptions;
 use super::partitions::PartitionsConfig;
@@ -110,5 +111,6 @@ pub(super) fn quorum(options: &NodeOptions) -> QuorumConfig {
             max_bytes: c.metadata_max_retention_bytes,
             max_ms: c.metadata_max_retention_ms,
         },
+        clean_interval: Duration::from_millis(c.metadata_cleaner_interval_ms as u64),
     }
 }

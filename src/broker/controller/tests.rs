@@ -286,6 +286,7 @@ fn the_only_voter_of_a_quorum_is_its_controller_and_fences_whoever_falls_silent(
             raft: RaftConfig::new([me]),
             log: crate::log::LogConfig::default(),
             retention: crate::raft::Limits { max_bytes: -1, max_ms: -1 },
+            clean_interval: Duration::from_secs(60),
         };
         let disk = Disk::mount("").expect("there is a disk");
         let quorum = Quorum::start(quorum, disk, "", probe.clone(), &mut tasks).await.expect("it starts");

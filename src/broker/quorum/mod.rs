@@ -51,8 +51,6 @@ use crate::wire::records::MetadataRecord;
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
 /// The metadata topic's id (`Uuid.METADATA_TOPIC_ID`).
 pub const METADATA_TOPIC_ID: TopicId = TopicId::from_u128(1);
-/// How often retention looks (`RaftMetadataLogCleanerManager`).
-const CLEAN_INTERVAL: Duration = Duration::from_secs(60);
 /// The directory of the metadata log below the log dir.
 pub const METADATA_DIR: &str = "__cluster_metadata-0";
 
@@ -73,6 +71,8 @@ pub struct QuorumConfig {
     pub log: LogConfig,
     /// How much of log and snapshots is kept.
     pub retention: Limits,
+    /// How often retention looks.
+    pub clean_interval: Duration,
 }
 
 /// This node does not lead the epoch in which it was asked to propose.
@@ -271,7 +271,7 @@ impl Quorum {
     }
     async fn run_retention(self: Arc<Self>) {
         loop {
-            time::sleep(CLEAN_INTERVAL).await;
+            time::sleep(self.config.clean_interval).await;
             self.clean();
         }
     }

@@ -51,6 +51,7 @@ async fn start(voters: i32) -> (Arc<Quorum>, TaskSet) {
         client_id: "n1".to_owned(),
         log: LogConfig { segment_bytes: 200, ..LogConfig::default() },
         retention: Limits { max_bytes: 0, max_ms: -1 },
+        clean_interval: super::tests::CLEAN_INTERVAL,
     };
     let mut tasks = TaskSet::new();
     let disk = Disk::mount("data").expect("the disk is there");
@@ -295,7 +296,7 @@ fn what_retention_lets_go_of_leaves_the_disk() {
                     quorum.write_snapshot(heard.end, heard.time_ms, heard.records.clone());
                     until(|| quorum.latest_snapshot() == Some(heard.end)).await;
                 }
-                time::sleep(CLEAN_INTERVAL * 2).await;
+                time::sleep(super::tests::CLEAN_INTERVAL * 2).await;
                 assert_eq!(Some(quorum.log_start()), quorum.latest_snapshot().map(|s| s.offset));
                 let names = Disk::mount("data").unwrap().list(METADATA_DIR).await.unwrap();
                 assert!(!names.iter().any(|n| n.ends_with(".deleted")), "left behind: {names:?}");

@@ -16,6 +16,8 @@ use crate::wire::api::ListenerKind;
 use crate::wire::codec::{decode_request, encode_response};
 use crate::wire::records::ProducerIdsRecord;
 
+/// As in Kafka.
+pub(super) const CLEAN_INTERVAL: Duration = Duration::from_secs(60);
 const PORT: u16 = 9093;
 
 /// A controller listener that serves the quorum alone.
@@ -88,6 +90,7 @@ impl Cluster {
                 raft: RaftConfig::new(peers.keys().copied()),
                 log: LogConfig { segment_bytes: 200, ..LogConfig::default() },
                 retention: Limits { max_bytes: 0, max_ms: -1 },
+                clean_interval: CLEAN_INTERVAL,
             };
             let (seen, probes) = (cluster.seen.clone(), cluster.probes.clone());
             cluster.world.set_program(host, move || node(config.clone(), seen.clone(), probes.clone()));

@@ -29,12 +29,12 @@ struct Knob(&'static str, u64, u64, u64);
 
 /// The settings besides those that hang together. A key that the brokers do not know is drawn and left out, so that the
 /// other draws stay what they are when it comes to be known.
-const KNOBS: [Knob; 18] = [
+const KNOBS: [Knob; 19] = [
     Knob("replica.lag.time.max.ms", 70, 1_500, 15_000),
     Knob("replica.fetch.wait.max.ms", 50, 20, 600),
     Knob("replica.fetch.backoff.ms", 50, 50, 1_000),
     Knob("replica.fetch.max.bytes", 50, 1_024, 32_768),
-    Knob("replica.high.watermark.checkpoint.interval.ms", 60, 200, 8_000),
+    Knob("replica.high.watermark.checkpoint.interval.ms", 60, 200, 16_000),
     Knob("log.index.interval.bytes", 40, 256, 8_192),
     Knob("controller.quorum.append.linger.ms", 30, 0, 50),
     Knob("controller.quorum.election.backoff.max.ms", 30, 100, 2_000),
@@ -48,6 +48,7 @@ const KNOBS: [Knob; 18] = [
     Knob("log.retention.ms", 25, 3_000, 30_000),
     Knob("log.retention.check.interval.ms", 75, 300, 5_000),
     Knob("log.segment.delete.delay.ms", 50, 0, 5_000),
+    Knob("internal.metadata.cleaner.interval.ms", 60, 500, 20_000),
 ];
 
 /// The brokers.
