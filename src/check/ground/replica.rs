@@ -84,10 +84,12 @@ impl Replica {
         self.agreed = self.agreed.min(to).max(start);
         self.doomed = self.doomed.filter(|(from, _)| to > *from);
     }
+    /// The cleaner is done with `base..next`; retention may have taken some of it meanwhile.
     pub(super) fn compact(&mut self, base: Offset, next: Offset, batches: &[BatchMark]) {
         let from = self.batches.partition_point(|b| b.next <= base);
         let to = self.batches.partition_point(|b| b.base < next);
-        self.batches.splice(from..to, batches.iter().copied());
+        let start = self.start;
+        self.batches.splice(from..to, batches.iter().filter(|b| b.next > start).copied());
     }
     pub(super) fn start_at(&mut self, start: Offset) {
         self.start = start;

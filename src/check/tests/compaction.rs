@@ -46,3 +46,13 @@ fn lcc_excuses_what_a_swap_that_was_under_way_has_taken_and_nothing_above() {
     found_without(1).accepts();
     found_without(2).violates("LCC");
 }
+
+#[test]
+fn what_retention_took_while_a_swap_was_under_way_is_in_no_log() {
+    let mut s = agreeing(103);
+    s.tell(1, Event::LogStart { tp: tp(), start: Offset(4) });
+    let batches = vec![mark(1, 1, 101)];
+    s.tell(1, Event::LogCompacted { tp: tp(), base: Offset(0), next: Offset(2), batches });
+    let leader = &s.court.ground().partition(&tp()).expect("it is known").replicas[&BrokerId(1)];
+    assert_eq!((leader.batches.len(), leader.end()), (0, Offset(4)));
+}
