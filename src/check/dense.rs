@@ -5,13 +5,13 @@
 //! what lies below a cleaner's mark (`LogCleaner`); control records take offsets that no reader sees, so gaps are only
 //! judged where no transaction ever wrote, which is everywhere as yet; a dead letter is a copy that an application may write
 //! twice. Only an idempotent producer promises that a retry is not appended twice, and it only as long as the log keeps what
-//! waits for its acknowledgement ([`rewritten`]).
+//! waits for its acknowledgement ([`super::rewritten`]).
 
 use std::collections::BTreeMap;
 
 use super::Writers;
 use super::ground::Ground;
-use super::rewritten::rewritten;
+use super::rewritten::Again;
 use super::verdict::{Audit, Findings};
 use crate::base::Offset;
 use crate::world::history::Value;
@@ -19,9 +19,15 @@ use crate::world::history::Value;
 pub(super) struct Dense;
 
 impl Dense {
-    pub(super) fn audit(&mut self, audit: &Audit, ground: &Ground, writers: &Writers, out: &mut Findings) {
+    pub(super) fn audit(
+        &mut self,
+        audit: &Audit,
+        ground: &Ground,
+        writers: &Writers,
+        again: &Again,
+        out: &mut Findings,
+    ) {
         let mut expected = audit.start;
-        let again = rewritten(audit);
         let mut last: BTreeMap<Value, Offset> = BTreeMap::new();
         for (offset, value) in &audit.records {
             if *offset != expected && !ground.is_gone(&audit.tp, expected..*offset) {

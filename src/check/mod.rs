@@ -170,8 +170,9 @@ impl Court {
         self.findings.log_starts.insert(audit.tp.clone(), audit.start);
         self.acked.audit(audit, &self.ground, &mut self.findings);
         self.consistent.audit(audit, &self.ground, &mut self.findings);
-        self.dense.audit(audit, &self.ground, &self.writers, &mut self.findings);
-        self.order.audit(audit, &self.writers, &mut self.findings);
+        let again = rewritten::rewritten(audit);
+        self.dense.audit(audit, &self.ground, &self.writers, &again, &mut self.findings);
+        self.order.audit(audit, &self.writers, &again, &mut self.findings);
         self.phantom.audit(audit, &mut self.findings);
         let applications = &self.ground.promises().applications;
         let restarts = self.ground.partition(&audit.tp).into_iter().flat_map(|p| &p.restarts);

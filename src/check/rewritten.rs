@@ -14,8 +14,11 @@ use super::verdict::Audit;
 use crate::base::Offset;
 use crate::world::history::Value;
 
-/// The offset from which on each writer's values may come once more, for the writers that have one.
-pub(super) fn rewritten(audit: &Audit) -> BTreeMap<u32, Offset> {
+/// By writer: the offset from which on its values may come once more, where it has one.
+pub(super) type Again = BTreeMap<u32, Offset>;
+
+/// Which writers wrote a part of this log once more.
+pub(super) fn rewritten(audit: &Audit) -> Again {
     let mut again = BTreeMap::new();
     let is_complete = audit.start == Offset::ZERO && audit.records.len() as i64 == audit.end.0;
     if is_complete {

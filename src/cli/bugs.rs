@@ -11,7 +11,7 @@ use super::{Streams, output, shrink, swarm};
 use crate::base::bugs::Bug;
 use crate::campaign::hunt::{self, Quarry};
 use crate::campaign::pool::Pool;
-use crate::campaign::shrink::{Shrinker, Shrunk};
+use crate::campaign::shrink::Shrinker;
 use crate::report::files;
 use crate::report::text::seconds;
 use crate::report::verdict::SCHEMA_VERSION;
@@ -96,9 +96,9 @@ fn pursue(pool: &mut Pool, quarry: &Quarry, patience: Duration, out: &Path) -> i
     files::write_text(&path, &catch.capsule.to_json())?;
     row["property"] = json!(catch.property);
     row["capsule"] = json!(path.display().to_string());
-    let shrinker = Shrinker::new(pool, &catch.capsule, Some(Instant::now() + patience));
-    match shrinker.shrink(&catch.capsule, |_, _| {}) {
-        Ok(Shrunk { scenario, .. }) => {
+    let mut shrinker = Shrinker::new(pool, &catch.capsule, Some(Instant::now() + patience));
+    match shrinker.smallest(&catch.capsule, |_, _| {}) {
+        Ok(scenario) => {
             let file = shrink::beside(&path);
             shrink::write(&file, &scenario)?;
             row["shrunk_faults"] = json!(random::harmful(&scenario));

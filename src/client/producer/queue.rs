@@ -3,9 +3,12 @@
 //! Pure. Kafka spreads this over `RecordAccumulator` and `TransactionManager`. What must hold:
 //! - batches wait in the order of their ordinals, and sequences follow that order;
 //! - a batch that has been sent keeps its sequence, because the broker may have appended it, until the epoch is bumped (KIP-360);
-//! - while a sent batch waits to be sent again, it goes alone: the next one leaves when it has been answered;
-//! - the first batch under an identity goes alone too. A broker without state for a producer takes any sequence, so a second one could
-//!   overtake a first one that was refused (KAFKA-14359, which Kafka's own client runs into);
+//! - a batch that is sent again goes alone: the next one leaves when it has been answered. So does the first batch under an identity.
+//!   A broker without state for a producer takes any sequence, and a broker may have lost its state, so a second batch could overtake a
+//!   first one that was refused (KAFKA-14359, which Kafka's own client runs into, because it holds back only batches that have a
+//!   sequence already);
+//! - a batch that is too large is split only if it is known not to be in the log, which it may be if `max.message.bytes` has changed
+//!   since. Kafka splits it all the same, and its halves, which no broker knows again, can be written twice;
 //! - the epoch is bumped for a partition only while nothing of it is on the wire and its first batch is known not to be in the log. Kafka
 //!   is laxer and can write a batch twice when it renumbers one whose outcome is unknown.
 
@@ -125,8 +128,9 @@ impl PartitionQueue {
             }
             None => {
                 let settled = self.unresolved.is_none() && !self.bump_wanted;
-                let alone = self.on_wire.is_empty();
-                settled && (alone || self.identity == Some(identity) && self.last_acked.is_some())
+                let retried = self.on_wire.iter().any(|b| b.attempts > 1);
+                let known = self.identity == Some(identity) && self.last_acked.is_some();
+                settled && (self.on_wire.is_empty() || known && !retried)
             }
         }
     }
@@ -176,7 +180,7 @@ impl PartitionQueue {
         } else if verdict::log_lacks_batch(error) {
             batch.unsettled = false;
         }
-        if error == ResponseError::MessageTooLarge && batch.can_split() {
+        if error == ResponseError::MessageTooLarge && batch.can_split() && !batch.unsettled {
             return self.requeue_halves(batch.split());
         }
         let expired = now.mono_ns >= batch.created_ns.saturating_add(rules.delivery_timeout_ns);
@@ -202,6 +206,7 @@ impl PartitionQueue {
         Judged::Done(batch, Outcome::Acked { base_offset, log_append_time: answer.log_append_time })
     }
     fn requeue_halves(&mut self, (first, second): (ProducerBatch, ProducerBatch)) -> Judged {
+        mark(Mark::BatchSplit);
         let ordinal = second.ordinal;
         self.requeue(first);
         self.requeue(second);

@@ -170,6 +170,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => Just(Step::Answer),
         1 => Just(Step::Refuse(ResponseError::NotEnoughReplicas)),
         1 => Just(Step::Refuse(ResponseError::InvalidRecord)),
+        1 => Just(Step::Refuse(ResponseError::MessageTooLarge)),
         2 => (0usize..5).prop_map(Step::Lose),
         3 => (1u64..300).prop_map(Step::Wait),
         1 => Just(Step::Wait(2_600)),
@@ -199,6 +200,45 @@ fn a_lost_answer_is_settled_before_the_batches_behind_a_failed_one_are_renumbere
     stage.settle();
     assert_eq!(stage.logged(), [1, 3]);
     assert_eq!(stage.identity.epoch, 1);
+}
+
+#[test]
+fn no_batch_overtakes_one_that_is_sent_again_to_a_broker_that_has_lost_its_state() {
+    let mut stage = Stage::new();
+    let play = |stage: &mut Stage, steps: &[Step]| steps.iter().for_each(|s| stage.step(*s));
+    play(&mut stage, &[Step::Record, Step::Send, Step::Answer]);
+    let refused = Step::Refuse(ResponseError::NotEnoughReplicas);
+    play(&mut stage, &[Step::Record, Step::Send, refused, Step::Wait(100), Step::Send]);
+    // The second record is on its way for the second time, the third for the first time if it may leave.
+    play(&mut stage, &[Step::Record, Step::Send]);
+    stage.log = Partition::new(1);
+    play(&mut stage, &[refused, Step::Answer]);
+    stage.settle();
+    assert_eq!(stage.logged(), [2, 3]);
+}
+
+#[test]
+fn a_batch_that_is_too_large_is_split_unless_it_may_be_in_the_log() {
+    let refused_after = |before: Answer| {
+        let mut stage = Stage::new();
+        let mut batch = ProducerBatch::new(ORDINAL_SPAN, 0, 100);
+        for value in ["1", "2"] {
+            let record = Record { value: Some(value.into()), ..Record::default() };
+            let mut callback: Option<Callback> = Some(Box::new(|_| ()));
+            assert!(batch.try_append(&record, 0, &mut callback, 1_000));
+        }
+        stage.queue.push(batch);
+        stage.step(Step::Send);
+        stage.tell(ORDINAL_SPAN, &before);
+        stage.step(Step::Wait(100));
+        stage.step(Step::Send);
+        let refusal = Answer { error: Some(ResponseError::MessageTooLarge), ..Answer::lost(false) };
+        stage.queue.answered(ORDINAL_SPAN, &refusal, stage.now, &stage.rules, |_| 100)
+    };
+    let never = Answer { error: Some(ResponseError::NotEnoughReplicas), ..Answer::lost(false) };
+    assert!(matches!(refused_after(never), Judged::Split(_)));
+    let Judged::Done(_, Outcome::Failed(error)) = refused_after(Answer::lost(true)) else { panic!("it is over") };
+    assert_eq!((error.error, error.definite), (ResponseError::MessageTooLarge, false));
 }
 
 /// Steps as [`step`] draws them, from a seed.

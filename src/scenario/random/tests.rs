@@ -4,7 +4,7 @@ use super::*;
 use std::collections::BTreeSet;
 
 use super::cluster::is_compacted;
-use crate::scenario::model::{Controllers, Group, Role, Strategy, Style, Target};
+use crate::scenario::model::{Controllers, Fault, Group, Role, Strategy, Style, Target};
 use crate::scenario::{parse, validate};
 
 const SEEDS: u64 = 300;
@@ -182,6 +182,11 @@ fn everything_is_done_that_administrators_and_members_can_do() {
     for name in operations.into_iter().chain(["join", "leave"]) {
         assert!(done.contains(name), "{name} is never done");
     }
+    let small = |s: &&Scenario| {
+        let sets = |f: &Fault| matches!(&f.action, Action::SetConfig(c) if c.config.contains_key("max.message.bytes"));
+        s.faults.iter().any(sets)
+    };
+    assert!(all.iter().filter(small).count() > SEEDS as usize / 10);
     let coordinators = all.iter().flat_map(|s| &s.faults).filter(|f| {
         f.action.targets().iter().any(|(_, target)| matches!(target, crate::scenario::model::Target::CoordinatorOf(_)))
     });

@@ -110,6 +110,8 @@ impl Engine<'_> {
         };
         let said: Vec<_> = wish.config.iter().map(said).collect();
         let (witness, topic, config) = (self.witness.clone(), wish.topic.clone(), wish.config.clone());
+        // What one broker is told holds for it alone: it may permit more, and never makes the others permit less.
+        let holds_for_all = !matches!(resource, Resource::Broker(_));
         self.ask(format!("{} for {whose}", said.join(", ")), move |mut admin| async move {
             let tell = |done| {
                 config
@@ -118,7 +120,9 @@ impl Engine<'_> {
             };
             tell(false);
             admin.alter_configs(&resource, &config).await.map_err(|e| e.to_string())?;
-            tell(true);
+            if holds_for_all {
+                tell(true);
+            }
             Ok(())
         });
     }

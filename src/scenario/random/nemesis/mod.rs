@@ -57,6 +57,9 @@ pub(super) fn faults(stream: &mut Stream, profile: &Profile, scenario: &Scenario
         nemesis.plot(kind, at);
         at += nemesis.stream.between(gap / 4 + 1, gap * 7 / 4 + 1);
     }
+    if kinds.iter().any(|(kind, _)| *kind == Kind::Operation) {
+        nemesis.small_batches(end);
+    }
     let mut faults = nemesis.faults;
     faults.retain(|f| f.moment().is_none_or(|at| at.0 <= end));
     faults.sort_by_key(Fault::moment);

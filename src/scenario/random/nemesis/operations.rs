@@ -2,7 +2,7 @@
 //!
 //! Whatever they do, the budget must stay right: after each draw it looks after what the operation puts at stake.
 
-use super::Nemesis;
+use super::{FIRST_MS, Nemesis};
 use crate::base::BrokerId;
 use crate::scenario::budget;
 use crate::scenario::model::{
@@ -11,6 +11,8 @@ use crate::scenario::model::{
 
 /// Partitions that a topic may come to have.
 const MOST_PARTITIONS: u32 = 50;
+/// What `max.message.bytes` may fall to: one record of a hundred bytes has 180 with its batch.
+const SMALL_BATCH: (u64, u64) = (150, 1_500);
 
 impl Nemesis<'_> {
     /// An administrator does something.
@@ -81,6 +83,18 @@ impl Nemesis<'_> {
         self.stream.shuffle(&mut replicas);
         self.placed[n].replicas.clone_from(&replicas);
         Some(Action::Reassign(Reassign { partition: self.placed[n].tp.clone(), replicas }))
+    }
+    /// A topic takes small batches only for a while: larger ones are refused on their way and split, and a record that is too large
+    /// by itself fails in the middle of its partition's queue.
+    pub(super) fn small_batches(&mut self, end: u64) {
+        let (Some(n), true) = (self.any_topic(), self.stream.chance(1, 2)) else { return };
+        let topic = self.topics[n].name.clone();
+        let (at, lasts) = (self.stream.between(FIRST_MS, end), self.stream.between(500, 20_000));
+        let most = self.stream.between(SMALL_BATCH.0, SMALL_BATCH.1).to_string();
+        for (at, value) in [(at, Some(most)), (at + lasts, None)] {
+            let config = [("max.message.bytes".to_owned(), value)].into();
+            self.add(at, 0, Action::SetConfig(SetConfig { topic: Some(topic.clone()), broker: None, config }));
+        }
     }
     fn set_config(&mut self) -> Option<Action> {
         let n = self.any_topic()?;
