@@ -105,6 +105,8 @@ marks! {
     NextMemberFenced = "next-generation-member-expelled";
     /// A producer sent a batch again: it was refused, or its answer was lost.
     BatchSentAgain = "batch-sent-again";
+    /// Offsets of a group without members were too old to be kept.
+    OffsetsExpired = "offsets-expired";
     /// A batch that its broker found too large was cut in two.
     BatchSplit = "batch-split";
 }

@@ -142,7 +142,7 @@ impl Node {
         let alter = Arc::new(AlterPartitionChannel { channel, options: options.clone() });
         let (partitions, previous_epoch) =
             Partitions::start(settings::partitions(options), disk, probe.clone(), alter, tasks).await?;
-        let groups = Groups::new(options.id, settings::groups(options), partitions.clone());
+        let groups = Groups::new(options.id, settings::groups(options), partitions.clone(), probe.clone());
         let side = BrokerSide::new(partitions.clone(), &groups, (options.id, *incarnation));
         let previous_epoch = previous_epoch.unwrap_or(BrokerEpoch::NONE);
         let node = Self {

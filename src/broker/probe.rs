@@ -142,6 +142,8 @@ pub enum Event {
     FollowerStarted { tp: TopicPartition, epoch: LeaderEpoch, leader: BrokerId },
     /// The controller knows another registration of this broker than its own, and refuses its heartbeats.
     RegistrationLost,
+    /// The group's coordinator forgets these committed offsets, because their time is over (KIP-211).
+    OffsetsExpired { group: Arc<str>, offsets: Vec<TopicPartition> },
     /// The high watermark as this replica knows it.
     HighWatermark { tp: TopicPartition, epoch: LeaderEpoch, leading: bool, high_watermark: Offset, log_end: Offset },
 }

@@ -1,7 +1,8 @@
 //! EXACTLY-ONCE: of an application that claims it no record is skipped, and none has its effect twice.
 //!
 //! No stricter: a record may be processed again if its effect on the store is not; see AT-LEAST-ONCE for what counts as
-//! skipped.
+//! skipped. Without a store nothing tells a record from its repetition, and where the coordinator has forgotten what was committed,
+//! because its time was over (KIP-211), the next reader starts where `auto.offset.reset` says.
 
 use std::ops::Range;
 
@@ -23,6 +24,7 @@ pub(super) fn audit(
         }
         let twice = match app.has_store {
             true => account.effects_repeated(&audit.tp),
+            false if account.expired.contains(&audit.tp) => Vec::new(),
             false => account.repeated(&audit.tp),
         };
         for span in twice {

@@ -35,6 +35,10 @@ impl Story {
         self.court.client(self.now_ns, &Op::Member { member, what });
         self
     }
+    fn observes(&mut self, event: Event) -> &mut Self {
+        self.court.observe(self.now_ns, BrokerId(1), &event);
+        self
+    }
     fn begin(&mut self, member: u32) -> &mut Self {
         let process = format!("m#{member}").into();
         self.tell(member, MemberOp::Began { process, group: "g".into(), part: Part::Joins })
@@ -230,6 +234,19 @@ fn offs_accepts_a_lost_attempt_that_is_stored_after_all() {
 }
 
 #[test]
+fn offs_accepts_that_nothing_is_committed_any_more_once_its_time_was_over() {
+    let expired = || Event::OffsetsExpired { group: "g".into(), offsets: vec![tp(0)] };
+    let mut s = two_members();
+    s.commit(1, 1, 5).observes(expired()).is_told(2, -1).is_told(2, 5).accepts();
+    s.is_told(2, 4);
+    s.violates("OFFS");
+    // What is committed afterwards is not gone with it.
+    let mut s = two_members();
+    s.commit(1, 1, 5).observes(expired()).commit(1, 1, 8).is_told(2, -1);
+    s.violates("OFFS");
+}
+
+#[test]
 fn offs_accepts_commits_in_the_first_generation_of_a_group_that_was_forgotten() {
     let mut s = two_members();
     s.now_ns = 1_000;
@@ -350,6 +367,13 @@ fn at_most_once_names_exactly_the_repeated_offsets_and_accepts_skips() {
     let ask = s.begin(1).begin(2).asks_to_commit(1, -1, 1);
     s.answer(1, ask, Commit::Repeated).commit(1, -1, 3).process(1, &[0, 1, 2]);
     s.commit(2, -1, 3).process(2, &[1, 2]).audit(3).accepts();
+}
+
+#[test]
+fn whoever_processes_at_most_once_begins_anew_where_the_commit_was_too_old_to_be_kept() {
+    let mut s = Story::of(Delivery::AtMostOnce, false);
+    let expired = Event::OffsetsExpired { group: "g".into(), offsets: vec![tp(0)] };
+    s.begin(1).commit(1, -1, 2).process(1, &[0, 1]).observes(expired).process(1, &[0, 1]).audit(2).accepts();
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::verdict::{Audit, Span};
 use crate::base::{Offset, TopicPartition};
+use crate::broker::probe::Event;
 use crate::world::history::Op;
 use crate::world::member::{Commit, Handled, MemberOp, Offsets, Part, Step};
 
@@ -45,6 +46,9 @@ pub struct Account {
     pub given_up: BTreeMap<TopicPartition, BTreeMap<Offset, Handled>>,
     /// What is committed, as the last commit that was answered and the last question have told.
     pub committed: BTreeMap<TopicPartition, Offset>,
+    /// Partitions of which the coordinator has forgotten at some time what was committed, because its time was over (KIP-211): the next
+    /// reader begins where `auto.offset.reset` says.
+    pub expired: BTreeSet<TopicPartition>,
     /// Where commits stand of which an attempt was lost on its way: it may be stored over all later ones. A coordinator asks for
     /// member and generation alone (`GroupMetadataManager.storeOffsets`), and a member that lives stays in its generation.
     pub late: BTreeMap<TopicPartition, BTreeSet<Offset>>,
@@ -59,6 +63,12 @@ pub struct Groups {
 }
 
 impl Groups {
+    /// A node stated a fact.
+    pub fn observe(&mut self, event: &Event) {
+        if let Event::OffsetsExpired { group, offsets } = event {
+            self.accounts.entry(group.clone()).or_default().expired.extend(offsets.iter().cloned());
+        }
+    }
     /// A client did or was told something.
     pub fn client(&mut self, op: &Op) {
         let Op::Member { member, what } = op else { return };

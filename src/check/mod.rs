@@ -124,6 +124,8 @@ impl Court {
         candidate_completeness::check_removal(node, event, &self.ground, &mut self.findings);
         let touched = self.ground.observe(node, event);
         self.controller.observe(node, event, &mut self.findings);
+        self.groups.observe(event);
+        self.offsets.observe(event);
         if let Some(tp) = touched {
             let Some(partition) = self.ground.partition(&tp) else { return };
             leader_completeness::check(&tp, node, event, partition, &mut self.findings);

@@ -7,7 +7,9 @@
 //! takes commits and positions with it; a member that finds nothing committed, or a position below the log start, starts where
 //! `auto.offset.reset` says, and whoever finds that compaction has taken what it starts at reads on behind it; a consumer
 //! that commits by itself may at any time have committed whatever it had polled, or the log start that it was reset to; a commit
-//! that was under way when a generation began may still be of the old one; and a group that was forgotten begins with generation 1.
+//! that was under way when a generation began may still be of the old one; a group that was forgotten begins
+//! with generation 1; and a commit is gone once its group has no members any more and its time is over (KIP-211), which the coordinator
+//! tells when it writes so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use super::ground::Ground;
 use super::groups::{Groups, Member};
 use super::verdict::Findings;
 use crate::base::{Offset, TopicPartition};
+use crate::broker::probe::Event;
 use crate::world::history::Op;
 use crate::world::member::{Commit, MemberOp, Offsets, Part, Step};
 
@@ -60,11 +63,23 @@ pub(super) struct Offs {
     fresh: BTreeMap<(u32, TopicPartition), Asked>,
     /// The first that was heard of each generation, by its scope.
     begun: BTreeMap<(Arc<str>, i32), Begun>,
+    /// When a coordinator last told that a commit's time was over.
+    expired: BTreeMap<(Arc<str>, TopicPartition), u64>,
     /// Groups with members whose consumers commit by themselves.
     by_themselves: BTreeSet<Arc<str>>,
 }
 
 impl Offs {
+    pub(super) fn observe(&mut self, event: &Event) {
+        let Event::OffsetsExpired { group, offsets } = event else { return };
+        self.now += 1;
+        let now = self.now;
+        self.expired.extend(offsets.iter().map(|tp| ((group.clone(), tp.clone()), now)));
+    }
+    /// True if this commit's time may be over, so that nothing is committed.
+    fn has_expired(&self, group: &Arc<str>, tp: &TopicPartition, commit: &Write) -> bool {
+        self.expired.get(&(group.clone(), tp.clone())).is_some_and(|expired| *expired > commit.asked)
+    }
     pub(super) fn client(&mut self, op: &Op, groups: &Groups, ground: &Ground, out: &mut Findings) {
         match op {
             Op::Member { member, what } => self.member(*member, what, groups, ground, out),
@@ -90,7 +105,8 @@ impl Offs {
         let log_start = ground.partition(tp).map_or(Offset::ZERO, |p| p.log_start);
         // Without a commit, or with one that retention has overtaken, it is not the coordinator who says where to start.
         let given_up = offsets_given_up(ground) || ground.partition(tp).is_some_and(|p| !p.restarts.is_empty());
-        let begins_there = self.settled(&asked, tp).is_some_and(|last| last.offset >= log_start);
+        let counts = |last: &Write| last.offset >= log_start && !self.has_expired(&asked.group, tp, last);
+        let begins_there = self.settled(&asked, tp).is_some_and(counts);
         if !given_up && begins_there && !self.leads_to(&asked, tp, offset, ground) {
             self.told(&asked, tp, offset, (&life.process, log_start), out);
         }
@@ -235,9 +251,10 @@ impl Offs {
         let last = self.settled(asked, tp);
         let polled = self.polled.get(&(asked.group.clone(), tp.clone())).copied().unwrap_or(Offset::NONE);
         let upto = if self.by_themselves.contains(&asked.group) { polled.max(log_start) } else { Offset::NONE };
+        let is_gone = last.is_none_or(|last| self.has_expired(&asked.group, tp, last));
         let by_itself = told <= upto && last.is_none_or(|last| told >= last.offset);
         let allowed =
-            by_itself || (last.is_none() && told == Offset::NONE) || self.possible(asked, tp).any(|w| w.offset == told);
+            by_itself || (told == Offset::NONE && is_gone) || self.possible(asked, tp).any(|w| w.offset == told);
         if !allowed {
             let committed = last.map_or("nothing was committed".to_owned(), |w| {
                 format!("{} was committed last, by {}", w.offset, w.by)

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::classic::{CommittedOffset, Group, State};
 use super::config::GroupConfig;
 use super::turn::{Then, Turn};
+use super::types::Output;
 use crate::base::TopicPartition;
+use crate::base::marks::{Mark, mark};
 
 impl Group {
     /// Forgets offsets whose time is over. A group without members, offsets and anything on its way into the log goes with them.
@@ -17,6 +19,10 @@ impl Group {
         let pending: BTreeSet<TopicPartition> = turn.appends.pending_offsets(&self.id).cloned().collect();
         let expired: Vec<_> = self.expired(turn.cfg, turn.now.wall_ms, &pending);
         let last = expired.len() == self.offsets.len() && pending.is_empty();
+        if !expired.is_empty() {
+            mark(Mark::OffsetsExpired);
+            turn.out.push(Output::Expired { group: self.id.clone(), offsets: expired.clone() });
+        }
         let mut records: Vec<_> = expired.iter().map(|tp| self.offset_tombstone(tp)).collect();
         let members = self.consumer.as_ref().is_some_and(|c| !c.members.is_empty());
         if last && !members && self.is(State::Empty) && self.promised.is_empty() && self.is_idle(turn) {

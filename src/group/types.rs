@@ -9,6 +9,8 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
+use crate::base::TopicPartition;
+
 /// Names a request until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
@@ -65,6 +67,9 @@ pub enum Output {
     Reply(Ticket, Reply),
     /// Append the records as one batch, in the order of appends, with acks=all.
     Append(AppendId, Vec<LogRecord>),
+    /// The time of these offsets of a group is over (KIP-211), and what is appended next forgets them. Nothing is to be done: this is
+    /// for whoever watches.
+    Expired { group: Arc<str>, offsets: Vec<TopicPartition> },
 }
 
 pub(super) fn text(s: &StrBytes) -> Arc<str> {

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use self::shard::Shard;
 use super::partitions::Partitions;
+use super::probe::Probe;
 use crate::base::{BrokerId, LeaderEpoch, Now, TopicPartition};
 use crate::controller::image::Image;
 use crate::group::{Coordinator, GroupConfig, Output, Reply, Ticket, TopicInfo, Topics};
@@ -33,6 +34,7 @@ pub struct Groups {
     me: BrokerId,
     config: GroupConfig,
     partitions: Partitions,
+    probe: Probe,
     table: Mutex<Table>,
 }
 
@@ -49,8 +51,8 @@ struct Table {
 impl Groups {
     /// No coordinators yet.
     #[must_use]
-    pub fn new(me: BrokerId, config: GroupConfig, partitions: Partitions) -> Arc<Self> {
-        Arc::new(Self { me, config, partitions, table: Mutex::default() })
+    pub fn new(me: BrokerId, config: GroupConfig, partitions: Partitions, probe: Probe) -> Arc<Self> {
+        Arc::new(Self { me, config, partitions, probe, table: Mutex::default() })
     }
 
     /// Takes committed metadata in, after the partitions have.

@@ -10,6 +10,7 @@ use super::Groups;
 use super::shard::{Active, Inbox};
 use crate::base::{LeaderEpoch, Now};
 use crate::broker::partitions::Append;
+use crate::broker::probe::Event;
 use crate::group::{AppendId, Coordinator, LogRecord, Output};
 use crate::io::{clock, time};
 use crate::log::batch::{BatchBuilder, Stamp};
@@ -99,6 +100,7 @@ impl Groups {
         while let Some(output) = outputs.pop_front() {
             match output {
                 Output::Reply(ticket, reply) => active.reply(ticket, reply),
+                Output::Expired { group, offsets } => self.probe.tell(Event::OffsetsExpired { group, offsets }),
                 Output::Append(id, records) => {
                     match self.partitions.append(&Self::tp(index), epoch, &batch(now, &records)) {
                         // The task has gone only if the leadership has, and then nobody waits.

@@ -270,6 +270,7 @@ impl World {
                     self.take(more);
                 }
                 Output::Append(id, records) => self.log.append(id, records),
+                Output::Expired { .. } => {}
                 Output::Reply(ticket, reply) => self.answered(ticket, reply),
             }
         }

@@ -74,6 +74,15 @@ pub(super) fn next_generation(stream: &mut Stream, clients: &mut [Client]) -> Co
     config
 }
 
+/// Lets what is committed age within minutes in half of the scenarios with groups: clocks that jump make it old in no time.
+pub(super) fn retention(stream: &mut Stream) -> Config {
+    let mut config = Config::new();
+    if stream.chance(1, 2) {
+        config.insert("offsets.retention.minutes".to_owned(), stream.between(1, 10).to_string());
+    }
+    config
+}
+
 fn config(stream: &mut Stream, cluster: &Cluster) -> Config {
     let mut config = Config::new();
     let mut set = |key: &str, value: u64| config.insert(key.to_owned(), value.to_string());

@@ -47,6 +47,9 @@ pub fn draw(profile: &Profile, seed: u64, overrides: &Overrides) -> Scenario {
     workload::patience(&mut stream("patience"), &mut clients);
     let mut groups = groups::groups(&mut stream("groups"), &cluster, &topics);
     cluster.config.extend(groups.config);
+    if !groups.clients.is_empty() {
+        cluster.config.extend(groups::retention(&mut stream("offsets-retention")));
+    }
     cluster.config.extend(groups::next_generation(&mut stream("group-protocol"), &mut groups.clients));
     clients.extend(groups.clients);
     cluster.config.extend(overrides.iter().cloned());

@@ -267,6 +267,7 @@ impl World {
                     self.take(more);
                 }
                 Output::Append(id, records) => self.log.append(id, records),
+                Output::Expired { .. } => {}
                 Output::Reply(ticket, Reply::ConsumerHeartbeat(answer)) => {
                     let who = self.open.remove(&ticket).expect("every request is answered once");
                     let waits = self.clients[who].asking.is_some_and(|(asked, _)| asked == ticket);

@@ -235,6 +235,7 @@ impl World {
         for output in outputs {
             match output {
                 Output::Append(id, records) => self.log.push((id, records)),
+                Output::Expired { .. } => {}
                 Output::Reply(ticket, reply) => self.reply(ticket, reply),
             }
         }
