@@ -9,9 +9,9 @@ use super::faults::Engine;
 use super::library::Play;
 use super::witness::Witness;
 use super::{applications, audit, library, liveness, members, notes, plan, schedule};
-use crate::base::TopicPartition;
 use crate::base::bugs::{self, Bug};
 use crate::base::marks::{self, Mark};
+use crate::base::{BrokerId, TopicPartition};
 use crate::check::Findings;
 use crate::client::admin::Admin;
 use crate::client::config::AdminConfig;
@@ -174,6 +174,12 @@ impl Trial {
                 self.witness.note(format!("broker {id} starts"));
                 self.cluster.start(id).await;
             }
+            // Faults end, but not what they have begun: a process takes its time to die of an error.
+            let dead: Vec<_> = self.cluster.nodes().filter(|id| self.died_of_its_disk(*id)).collect();
+            for id in dead {
+                self.witness.note(format!("node {id} starts: its disk had failed before the faults ended"));
+                self.cluster.start(id).await;
+            }
             for id in self.witness.usurped() {
                 self.witness
                     .note(format!("broker {id} is started again: an earlier process is registered in its place"));
@@ -183,6 +189,10 @@ impl Trial {
             time::sleep(LOOK).await;
         }
         Ok(())
+    }
+
+    fn died_of_its_disk(&self, id: BrokerId) -> bool {
+        !self.cluster.is_running(id) && self.cluster.world().disk_has_failed(self.cluster.host(id))
     }
 
     async fn start_clients(&self, supervisors: &mut TaskSet) -> Clients {

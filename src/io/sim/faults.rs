@@ -102,6 +102,11 @@ impl World {
     pub fn cancel_misdirects(&self, host: HostId) {
         self.lock().cancel_misdirects(host.0);
     }
+    /// True if the process that runs, or ran last, met an error of its disk. It may end of that any time later.
+    #[must_use]
+    pub fn disk_has_failed(&self, host: HostId) -> bool {
+        self.state().lock().host(host.0).disk.has_failed()
+    }
     /// True if the disk has lost or spoiled what programs had reason to rely on, since this was asked last. A power
     /// cut does not count: whoever cuts the power knows.
     #[must_use]

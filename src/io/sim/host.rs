@@ -74,6 +74,7 @@ impl Host {
         self.powered = true;
         self.running = true;
         self.shutdown = false;
+        self.disk.begin();
         self.show_life();
     }
     /// Shows files whether their process lives and whether their disk is well.

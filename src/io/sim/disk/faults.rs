@@ -61,6 +61,8 @@ pub(super) struct DiskFaults {
     slow: Option<SlowDisk>,
     /// How many reads, changes and syncs are still to fail.
     failing: [u32; 3],
+    /// An operation has failed since the process began.
+    pub failed: bool,
     /// Directories below which the next write lands in the wrong place.
     pub misdirects: Vec<String>,
     /// Tasks that wait for the end of a stall.
@@ -90,6 +92,7 @@ impl DiskFaults {
         let left = &mut self.failing[op as usize];
         let fails = *left > 0;
         *left = left.saturating_sub(1);
+        self.failed |= fails;
         fails
     }
     /// The power is cut: whoever waited is dead.

@@ -127,6 +127,7 @@ impl Content {
         let used = self.space.used.fetch_add(more as u64, Ordering::Relaxed);
         if more > 0 && used + more as u64 > self.space.capacity.load(Ordering::Relaxed) {
             self.space.used.fetch_sub(more as u64, Ordering::Relaxed);
+            self.space.refused.store(true, Ordering::Relaxed);
             return Err(ErrorKind::StorageFull.into());
         }
         Ok(())

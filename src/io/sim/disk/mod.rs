@@ -29,7 +29,7 @@ pub use handles::{Disk, File};
 use inode::{Inode, SyncTarget};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use tree::Tree;
@@ -80,16 +80,31 @@ pub(super) struct Device {
 struct Space {
     capacity: AtomicU64,
     used: AtomicU64,
+    /// Something was refused for lack of space since the process began.
+    refused: AtomicBool,
 }
 
 impl Device {
     pub fn new(config: &DiskConfig) -> Self {
-        let space = Arc::new(Space { capacity: AtomicU64::new(config.capacity_bytes), used: AtomicU64::new(0) });
+        let space = Arc::new(Space {
+            capacity: AtomicU64::new(config.capacity_bytes),
+            used: AtomicU64::new(0),
+            refused: AtomicBool::new(false),
+        });
         Self { tree: Tree::new(), boot: 0, space, journal_due: false, faults: DiskFaults::default() }
     }
     /// True while operations on this disk must be looked at.
     pub fn is_troubled(&self) -> bool {
         self.faults.any()
+    }
+    /// True if the process that runs, or ran last, met an error of this disk.
+    pub fn has_failed(&self) -> bool {
+        self.faults.failed || self.space.refused.load(Ordering::Relaxed)
+    }
+    /// A process begins: it has met no error yet.
+    pub fn begin(&mut self) {
+        self.faults.failed = false;
+        self.space.refused.store(false, Ordering::Relaxed);
     }
     /// True if data that programs had reason to rely on is gone or wrong, since this was asked last.
     pub fn take_harm(&mut self) -> bool {

@@ -34,6 +34,33 @@ fn is_device_error(error: &std::io::Error) -> bool {
 }
 
 #[test]
+fn the_world_knows_of_a_process_that_has_met_an_error_until_the_next_one_begins() {
+    let orders: [fn(&World, HostId); 2] =
+        [|world, host| world.fail_disk(host, DiskOp::Append, 1), |world, host| world.fill_disk(host, Some(0))];
+    for order in orders {
+        trial(1, move |world| async move {
+            let host = world.create_host("other", "10.0.0.9", 0);
+            world.set_program(host, || async {
+                let file = durable(&Disk::mount("data").expect("a disk"), "t.log", b"old").await;
+                // It dies of its first error.
+                while file.append(b"!").await.is_ok() {
+                    sleep_ms(10).await;
+                }
+            });
+            world.start(host).await;
+            sleep_ms(100).await;
+            assert!(world.is_running(host) && !world.disk_has_failed(host));
+            order(&world, host);
+            sleep_ms(100).await;
+            assert!(!world.is_running(host) && world.disk_has_failed(host));
+            world.fill_disk(host, None);
+            world.start(host).await;
+            assert!(world.is_running(host) && !world.disk_has_failed(host));
+        });
+    }
+}
+
+#[test]
 fn everything_waits_for_a_stalled_disk_and_goes_on_when_it_does() {
     trial(1, |world| async move {
         let (disk, file) = disk_with(b"old").await;
