@@ -14,7 +14,12 @@ macro_rules! marks {
             /// Every mark, in the order of the rooms that they stand in.
             pub const ALL: &'static [Mark] = &[$(Mark::$variant,)*];
             /// States that fewer than one default seed in a hundred may reach; all others must be reached.
-            pub const RARE: &'static [Mark] = &[Mark::IneligibleReplica, Mark::TruncationNoticed, Mark::GenerationFenced];
+            pub const RARE: &'static [Mark] = &[
+                Mark::IneligibleReplica,
+                Mark::TruncationNoticed,
+                Mark::GenerationFenced,
+                Mark::OffsetsExpired,
+            ];
             /// The name in a campaign's report.
             #[must_use]
             pub fn name(self) -> &'static str {

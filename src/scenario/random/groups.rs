@@ -78,7 +78,9 @@ pub(super) fn next_generation(stream: &mut Stream, clients: &mut [Client]) -> Co
 pub(super) fn retention(stream: &mut Stream) -> Config {
     let mut config = Config::new();
     if stream.chance(1, 2) {
-        config.insert("offsets.retention.minutes".to_owned(), stream.between(1, 10).to_string());
+        let mut set = |key: &str, value: u64| config.insert(key.to_owned(), value.to_string());
+        set("offsets.retention.minutes", stream.between(1, 10));
+        set("offsets.retention.check.interval.ms", stream.between(300, 8_000));
     }
     config
 }
