@@ -29,10 +29,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// So many workers, with two minutes' patience.
+    /// So many workers, with two minutes' patience. Most seeds take 40 to 50 MiB; after a large one the heap stays large.
     #[must_use]
     pub fn new(width: usize) -> Self {
-        Self { width: width.max(1), patience: Duration::from_secs(120), recycle_after: 500, memory: 192 << 20 }
+        Self { width: width.max(1), patience: Duration::from_secs(120), recycle_after: 500, memory: 56 << 20 }
     }
 }
 
