@@ -58,6 +58,8 @@ pub(super) struct ProducerBatch {
     pub maybe_written: bool,
     /// Some attempt may have been appended, and no leader has since said that its log lacks the batch.
     pub unsettled: bool,
+    /// Some attempt was never answered, and may still be appended.
+    pub astray: bool,
 }
 
 impl ProducerBatch {
@@ -79,6 +81,7 @@ impl ProducerBatch {
             sent_to: LeaderEpoch::NONE,
             maybe_written: false,
             unsettled: false,
+            astray: false,
         }
     }
 
@@ -151,7 +154,7 @@ impl ProducerBatch {
         let mut second = Self::with_body(self.ordinal + half, half, self.created_ns, body);
         (second.thunks, second.sequence, second.sent_to) = (thunks, second_sequence, self.sent_to);
         (second.attempts, second.first_sent_ns) = (self.attempts, self.first_sent_ns);
-        (second.maybe_written, second.unsettled) = (self.maybe_written, self.unsettled);
+        second.maybe_written = self.maybe_written;
         self.span = half;
         self.body = Body::Sealed(rebuild(&bytes, 0..middle, self.sequence));
         (self, second)

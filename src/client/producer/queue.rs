@@ -9,8 +9,10 @@
 //!   sequence already);
 //! - a batch that is too large is split only if it is known not to be in the log, which it may be if `max.message.bytes` has changed
 //!   since. Kafka splits it all the same, and its halves, which no broker knows again, can be written twice;
-//! - the epoch is bumped for a partition only while nothing of it is on the wire and its first batch is known not to be in the log. Kafka
-//!   is laxer and can write a batch twice when it renumbers one whose outcome is unknown.
+//! - the epoch is bumped for a partition only while nothing of it is on the wire and its first batch is known not to be in the log, now
+//!   and later: a broker goes on with the requests of a connection that is over, one after the other. A batch that was once sent without
+//!   an answer is therefore given up, with an unknown outcome, where it would have to be renumbered. Kafka's `canRetry` is laxer: it
+//!   renumbers what may be in the log or still come into it, and can write it twice.
 
 use super::batch::{Identity, Outcome, ProducerBatch};
 use super::record::SendError;
@@ -175,16 +177,18 @@ impl PartitionQueue {
         let Some(error) = answer.error.filter(|e| *e != ResponseError::DuplicateSequenceNumber) else {
             return self.acked(batch, answer);
         };
+        batch.astray |= answer.lost;
         if verdict::may_have_appended(error, rules.acks) {
             (batch.maybe_written, batch.unsettled) = (true, true);
         } else if verdict::log_lacks_batch(error) {
-            batch.unsettled = false;
+            batch.unsettled = batch.astray;
         }
         if error == ResponseError::MessageTooLarge && batch.can_split() && !batch.unsettled {
             return self.requeue_halves(batch.split());
         }
         let expired = now.mono_ns >= batch.created_ns.saturating_add(rules.delivery_timeout_ns);
-        if !expired && batch.attempts <= rules.retries && self.may_retry(&batch, error, answer, rules) {
+        let again = !expired && batch.attempts <= rules.retries && self.may_retry(&batch, error, answer, rules);
+        if again && !self.must_give_up(&batch, error) {
             batch.retry_at_ns = now.after_ms(backoff_ms(batch.attempts - 1));
             self.requeue(batch);
             return Judged::Again;
@@ -235,6 +239,10 @@ impl PartitionQueue {
             }
             _ => error.is_retriable(),
         }
+    }
+    /// The epoch is about to be bumped, and an attempt in this one may still be appended.
+    fn must_give_up(&self, batch: &ProducerBatch, error: ResponseError) -> bool {
+        self.bump_wanted && batch.astray && verdict::log_lacks_batch(error)
     }
     fn follows_last_acked(&self, sequence: i32) -> bool {
         self.last_acked.map_or(0, |(_, next)| next) == sequence

@@ -14,6 +14,11 @@ use crate::log::batch::BatchView;
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use proptest::prelude::*;
+use std::collections::VecDeque;
+
+fn refused(error: ResponseError) -> Answer {
+    Answer { error: Some(error), lost: false, ..Answer::lost(false) }
+}
 
 /// One step of a story; what cannot be done now is passed over.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +33,10 @@ enum Step {
     Refuse(ResponseError),
     /// The broker takes this many requests, then the connection is lost with all answers.
     Lose(usize),
+    /// The connection is lost, and the broker has yet to come to its requests.
+    Strand,
+    /// The broker comes to the oldest request of a connection that was lost.
+    Late,
     /// Time passes.
     Wait(u64),
 }
@@ -39,6 +48,7 @@ struct Stage {
     now: Now,
     records: u64,
     wire: Vec<(u64, Bytes)>,
+    stranded: VecDeque<Bytes>,
     log: Partition,
     done: Vec<(ProducerBatch, Outcome)>,
 }
@@ -60,6 +70,7 @@ impl Stage {
             now: Now::default(),
             records: 0,
             wire: Vec::new(),
+            stranded: VecDeque::new(),
             log: Partition::new(1),
             done: Vec::new(),
         }
@@ -86,6 +97,17 @@ impl Stage {
                     self.tell(ordinal, &Answer::lost(false));
                 }
             }
+            Step::Strand => {
+                for (ordinal, bytes) in std::mem::take(&mut self.wire) {
+                    self.stranded.push_back(bytes);
+                    self.tell(ordinal, &Answer::lost(true));
+                }
+            }
+            Step::Late => {
+                if let Some(bytes) = self.stranded.pop_front() {
+                    let _ = self.log.append(BatchView::parse(&bytes).unwrap());
+                }
+            }
             Step::Wait(ms) => self.now.mono_ns += ms * NANOS_PER_MS,
         }
         self.tend();
@@ -109,7 +131,13 @@ impl Stage {
             None => self.log.append(BatchView::parse(&bytes).unwrap()),
         };
         let base_offset = Offset(result.unwrap_or(-1));
-        let answer = Answer { error: result.err(), base_offset, log_append_time: None, log_start_offset: Offset::ZERO };
+        let answer = Answer {
+            error: result.err(),
+            base_offset,
+            log_append_time: None,
+            log_start_offset: Offset::ZERO,
+            lost: false,
+        };
         self.tell(ordinal, &answer);
     }
     fn tell(&mut self, ordinal: u64, answer: &Answer) {
@@ -134,6 +162,7 @@ impl Stage {
             self.step(Step::Wait(10));
             self.step(Step::Send);
             self.step(Step::Answer);
+            self.step(Step::Late);
         }
     }
 
@@ -172,6 +201,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Refuse(ResponseError::InvalidRecord)),
         1 => Just(Step::Refuse(ResponseError::MessageTooLarge)),
         2 => (0usize..5).prop_map(Step::Lose),
+        1 => Just(Step::Strand),
+        2 => Just(Step::Late),
         3 => (1u64..300).prop_map(Step::Wait),
         1 => Just(Step::Wait(2_600)),
     ]
@@ -190,16 +221,30 @@ proptest! {
 }
 
 #[test]
-fn a_lost_answer_is_settled_before_the_batches_behind_a_failed_one_are_renumbered() {
+fn an_unknown_outcome_is_settled_before_the_batches_behind_a_failed_one_are_renumbered() {
     let mut stage = Stage::new();
     let play = |stage: &mut Stage, steps: &[Step]| steps.iter().for_each(|s| stage.step(*s));
     play(&mut stage, &[Step::Record, Step::Send, Step::Answer]);
     play(&mut stage, &[Step::Record, Step::Record, Step::Send]);
-    // The second record fails for good, the third is lost on the way.
-    play(&mut stage, &[Step::Refuse(ResponseError::InvalidRecord), Step::Lose(1)]);
+    // The second record fails for good; of the third its leader does not say whether it has appended it.
+    let unknown = Step::Refuse(ResponseError::NotLeaderOrFollower);
+    play(&mut stage, &[Step::Refuse(ResponseError::InvalidRecord), unknown]);
     stage.settle();
     assert_eq!(stage.logged(), [1, 3]);
     assert_eq!(stage.identity.epoch, 1);
+}
+
+#[test]
+fn a_batch_that_may_yet_be_appended_under_its_old_epoch_is_not_written_under_a_new_one() {
+    let mut stage = Stage::new();
+    let play = |stage: &mut Stage, steps: &[Step]| steps.iter().for_each(|s| stage.step(*s));
+    play(&mut stage, &[Step::Record, Step::Send, Step::Answer]);
+    // Two requests are stranded. The first batch is given up; the second is sent again and overtakes both.
+    play(&mut stage, &[Step::Record, Step::Wait(4_000), Step::Record, Step::Send, Step::Strand, Step::Wait(1_100)]);
+    play(&mut stage, &[Step::Send, Step::Answer, Step::Late, Step::Late, Step::Record]);
+    stage.settle();
+    assert_eq!(stage.logged(), [1, 2, 3, 4]);
+    stage.judge().expect("each once and in order");
 }
 
 #[test]
@@ -232,11 +277,10 @@ fn a_batch_that_is_too_large_is_split_unless_it_may_be_in_the_log() {
         stage.tell(ORDINAL_SPAN, &before);
         stage.step(Step::Wait(100));
         stage.step(Step::Send);
-        let refusal = Answer { error: Some(ResponseError::MessageTooLarge), ..Answer::lost(false) };
+        let refusal = refused(ResponseError::MessageTooLarge);
         stage.queue.answered(ORDINAL_SPAN, &refusal, stage.now, &stage.rules, |_| 100)
     };
-    let never = Answer { error: Some(ResponseError::NotEnoughReplicas), ..Answer::lost(false) };
-    assert!(matches!(refused_after(never), Judged::Split(_)));
+    assert!(matches!(refused_after(refused(ResponseError::NotEnoughReplicas)), Judged::Split(_)));
     let Judged::Done(_, Outcome::Failed(error)) = refused_after(Answer::lost(true)) else { panic!("it is over") };
     assert_eq!((error.error, error.definite), (ResponseError::MessageTooLarge, false));
 }
@@ -244,7 +288,7 @@ fn a_batch_that_is_too_large_is_split_unless_it_may_be_in_the_log() {
 /// Steps as [`step`] draws them, from a seed.
 fn drawn(seed: u64) -> Vec<Step> {
     let mut dice = Stream::new(seed, "producer queue");
-    let mut one = || match dice.below(28) {
+    let mut one = || match dice.below(31) {
         0..6 => Step::Record,
         6..12 => Step::Send,
         12..20 => Step::Answer,
@@ -252,6 +296,8 @@ fn drawn(seed: u64) -> Vec<Step> {
         21 => Step::Refuse(ResponseError::InvalidRecord),
         22..24 => Step::Lose(dice.below(5) as usize),
         24..27 => Step::Wait(dice.between(1, 300)),
+        27 => Step::Strand,
+        28..30 => Step::Late,
         _ => Step::Wait(2_600),
     };
     (0..120).map(|_| one()).collect()

@@ -278,7 +278,7 @@ impl Answer {
     /// Nothing was asked (`acks=0`): the batch counts as written, nobody knows where.
     fn unasked() -> Self {
         let none = Offset::NONE;
-        Self { error: None, base_offset: none, log_append_time: None, log_start_offset: none }
+        Self { error: None, base_offset: none, log_append_time: None, log_start_offset: none, lost: false }
     }
     /// The request could not be encoded for this broker.
     fn unsent() -> Self {

@@ -13,6 +13,8 @@ pub(super) struct Answer {
     /// Milliseconds since 1970, if the broker set the timestamps.
     pub log_append_time: Option<i64>,
     pub log_start_offset: Offset,
+    /// No answer came: the request may still wait somewhere for its turn.
+    pub lost: bool,
 }
 
 impl Answer {
@@ -22,13 +24,14 @@ impl Answer {
             base_offset: Offset(answer.base_offset),
             log_append_time: (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms),
             log_start_offset: Offset(answer.log_start_offset),
+            lost: false,
         }
     }
     /// No answer came.
     pub fn lost(timed_out: bool) -> Self {
         let error = if timed_out { ResponseError::RequestTimedOut } else { ResponseError::NetworkException };
         let none = Offset::NONE;
-        Self { error: Some(error), base_offset: none, log_append_time: None, log_start_offset: none }
+        Self { error: Some(error), base_offset: none, log_append_time: None, log_start_offset: none, lost: true }
     }
 }
 
@@ -66,7 +69,8 @@ pub(super) fn may_have_appended(error: ResponseError, acks: Acks) -> bool {
     }
 }
 
-/// True if `error` proves that the leader's log does not hold the batch, whatever earlier attempts did: it compared sequences.
+/// True if `error` proves that the leader's log does not hold the batch, whatever earlier attempts have done until then: it compared
+/// sequences. An attempt that was never answered may still wait in a connection that is over, and be appended later.
 pub(super) fn log_lacks_batch(error: ResponseError) -> bool {
     matches!(error, ResponseError::OutOfOrderSequenceNumber | ResponseError::UnknownProducerId)
 }
