@@ -59,7 +59,16 @@ async fn read(witness: &Witness, bootstrap: &str, tp: &TopicPartition, value: Re
         records.extend(polled.into_iter().map(|r| (r.offset, value(r.value.as_deref()))));
     }
     let leader = witness.partition(tp).map(|f| f.leader).unwrap_or_default();
-    Ok(Audit { tp: tp.clone(), start, end, leader, records, letters })
+    let mut audit = Audit { tp: tp.clone(), start, end, leader, records, letters };
+    leave_out_later(&mut audit);
+    Ok(audit)
+}
+
+/// What was appended after the end was asked for is no part of the audit: a request may have waited for its turn in a connection that
+/// its producer has long given up, and a poll returns all that there is.
+fn leave_out_later(audit: &mut Audit) {
+    audit.records.retain(|(offset, _)| *offset < audit.end);
+    audit.letters.retain(|letter| letter.at.1 < audit.end);
 }
 
 /// The record as a dead letter, if it bears any of the headers of one.
@@ -87,5 +96,24 @@ async fn bounds(consumer: &mut Consumer, tp: &TopicPartition) -> Result<(Offset,
             return Ok((first(&start)?, first(&end)?));
         }
         time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::BrokerId;
+
+    #[test]
+    fn what_is_appended_while_the_audit_reads_is_no_part_of_it() {
+        let tp = TopicPartition::new("t", 0);
+        let letter = |offset| Letter { at: (tp.clone(), Offset(offset)), error: None, topic: None, offset: None };
+        let record = |offset| (Offset(offset), None);
+        let (start, end, leader) = (Offset(0), Offset(2), BrokerId(1));
+        let (records, letters) = ((0..4).map(record).collect(), (0..4).map(letter).collect());
+        let mut audit = Audit { tp: tp.clone(), start, end, leader, records, letters };
+        leave_out_later(&mut audit);
+        assert_eq!(audit.records, [record(0), record(1)]);
+        assert_eq!(audit.letters.iter().map(|l| l.at.1).collect::<Vec<_>>(), [Offset(0), Offset(1)]);
     }
 }
