@@ -8,9 +8,9 @@ use crate::scenario::units::Bytes;
 
 /// Bytes that a value has.
 const VALUES: [u64; 8] = [16, 100, 100, 200, 200, 500, 1_000, 2_000];
-/// Bytes of values that the disks of a topic's replicas take in each second, at most: a process that plays a seed must stay
-/// small, and what a broker can do wrong does not take large values at a high rate.
-const BYTES_PER_S: u64 = 100_000;
+/// Bytes of values that the disks of a topic's replicas take in each second, and those of all topics together, at most: a process that
+/// plays a seed must stay small, and what a broker can do wrong does not take large values at a high rate.
+const BYTES_PER_S: (u64, u64) = (100_000, 120_000);
 
 /// The clients of all topics.
 pub(super) fn clients(stream: &mut Stream, topics: &[Topic]) -> Vec<Client> {
@@ -21,7 +21,9 @@ pub(super) fn clients(stream: &mut Stream, topics: &[Topic]) -> Vec<Client> {
         let count = stream.between(1, 4);
         let rate = (rate / topics.len() as u64 / count).max(1) as u32;
         let name = format!("{}-writers", topic.name);
-        clients.push(Client { name, region: None, role: Role::Producer(producer(stream, topic, count as u32, rate)) });
+        let bytes_per_s = BYTES_PER_S.0.min(BYTES_PER_S.1 / topics.len() as u64);
+        let producer = producer(stream, topic, (count as u32, rate), bytes_per_s);
+        clients.push(Client { name, region: None, role: Role::Producer(producer) });
         for n in 0..stream.below(3) {
             let name = format!("{}-reader-{n}", topic.name);
             clients.push(Client { name, region: None, role: Role::Consumer(consumer(stream, topic)) });
@@ -43,7 +45,7 @@ pub(super) fn patience(stream: &mut Stream, clients: &mut [Client]) {
     }
 }
 
-fn producer(stream: &mut Stream, topic: &Topic, count: u32, rate: u32) -> Producer {
+fn producer(stream: &mut Stream, topic: &Topic, (count, rate): (u32, u32), bytes_per_s: u64) -> Producer {
     let mut config = Config::new();
     let mut set = |key: &str, value: u64| config.insert(key.to_owned(), value.to_string());
     set("batch.size", stream.between(256, 8_192));
@@ -60,7 +62,7 @@ fn producer(stream: &mut Stream, topic: &Topic, count: u32, rate: u32) -> Produc
         set("metadata.max.age.ms", stream.between(1_000, 30_000));
     }
     let copies = u64::from(count) * u64::from(rate) * u64::from(topic.replication_factor);
-    let value_size = Bytes((*stream.pick(&VALUES)).min(BYTES_PER_S / copies.max(1)).max(VALUES[0]));
+    let value_size = Bytes((*stream.pick(&VALUES)).min(bytes_per_s / copies.max(1)).max(VALUES[0]));
     let (strategy, keys, hot_key) = match is_compacted(topic) {
         true => (Strategy::Keyed, stream.between(2, 300) as u32, stream.below(3) as u32 * 20),
         false => (Strategy::default(), defaults::keys(), 0),
