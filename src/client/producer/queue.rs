@@ -7,8 +7,8 @@
 //!   A broker without state for a producer takes any sequence, and a broker may have lost its state, so a second batch could overtake a
 //!   first one that was refused (KAFKA-14359, which Kafka's own client runs into, because it holds back only batches that have a
 //!   sequence already);
-//! - a batch that is too large is split only if it is known not to be in the log, which it may be if `max.message.bytes` has changed
-//!   since. Kafka splits it all the same, and its halves, which no broker knows again, can be written twice;
+//! - an idempotent batch that is too large is split only if it is known not to be in the log, which it may be if `max.message.bytes` has
+//!   changed since. Kafka splits it all the same, and its halves, which no broker knows again, can be written twice;
 //! - the epoch is bumped for a partition only while nothing of it is on the wire and its first batch is known not to be in the log, now
 //!   and later: a broker goes on with the requests of a connection that is over, one after the other. A batch that was once sent without
 //!   an answer is therefore given up, with an unknown outcome, where it would have to be renumbered. Kafka's `canRetry` is laxer: it
@@ -183,7 +183,8 @@ impl PartitionQueue {
         } else if verdict::log_lacks_batch(error) {
             batch.unsettled = batch.astray;
         }
-        if error == ResponseError::MessageTooLarge && batch.can_split() && !batch.unsettled {
+        let known = !rules.idempotent || !batch.unsettled;
+        if error == ResponseError::MessageTooLarge && batch.can_split() && known {
             return self.requeue_halves(batch.split());
         }
         let expired = now.mono_ns >= batch.created_ns.saturating_add(rules.delivery_timeout_ns);
