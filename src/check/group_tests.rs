@@ -180,6 +180,10 @@ fn own_accepts_what_is_given_back_first_and_what_an_expelled_member_gives_back_l
     let mut s = two_next();
     s.step(2, Step::Assigned, 3, &[0]).step(1, Step::Revoked, 1, &[0]);
     s.step(1, Step::Lost, 1, &[]).step(1, Step::Assigned, 4, &[]).accepts();
+    // Who was expelled hears late, and of an epoch that came before the one in which the other gives back.
+    let mut s = two_next();
+    s.step(1, Step::Assigned, 9, &[1]).step(1, Step::Revoked, 9, &[1]).step(1, Step::Assigned, 10, &[]);
+    s.step(2, Step::Assigned, 7, &[]).accepts().step(2, Step::Lost, 7, &[1]).step(2, Step::Assigned, 11, &[]).accepts();
     // This time it is the other who was expelled before, and has not heard of it.
     let mut s = two_next();
     s.step(1, Step::Assigned, 3, &[1]).step(1, Step::Revoked, 3, &[1]).step(1, Step::Assigned, 4, &[]);

@@ -5,7 +5,8 @@
 //! as long as it likes; what it does with them is OFFS' affair. Nobody sees from outside who was expelled: a group that has lost all
 //! its members and has nothing committed is forgotten, and begins again with generation 1 (`GroupMetadataManager`), and under the
 //! consumer protocol members are in epochs of their own. So two that own the same partition are only suspected. Both were members all
-//! the time if both go on to a later generation without having lost their membership; whoever was expelled is told so first.
+//! the time if both go on to a later generation, and one that is not older than the other's was, without having lost their membership:
+//! whoever was expelled is told so first, but may until then hear late what it was told before.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use crate::world::member::{MemberOp, Step};
 /// Two members that own, or owned, the same partition at the same time.
 #[derive(Debug)]
 struct Suspicion {
-    /// Both, each with the generation that it was in, until it has gone on to a later one.
+    /// Both, each with the generation that it must reach, until it has.
     unproven: BTreeMap<u32, i32>,
     evidence: String,
 }
@@ -54,7 +55,7 @@ impl Own {
     /// A member has reached a generation without having lost its membership.
     fn goes_on(&mut self, member: u32, generation: i32, out: &mut Findings) {
         for suspicion in &mut self.suspicions {
-            if suspicion.unproven.get(&member).is_some_and(|before| *before < generation) {
+            if suspicion.unproven.get(&member).is_some_and(|proof| *proof <= generation) {
                 suspicion.unproven.remove(&member);
             }
         }
@@ -94,7 +95,8 @@ impl Own {
         }
     }
     fn suspect(&mut self, both: [(u32, &Member); 2], evidence: String) {
-        let unproven = both.into_iter().map(|(number, life)| (number, life.generation)).collect();
+        let reached = both.iter().map(|(_, life)| life.generation).max().unwrap_or_default();
+        let unproven = both.iter().map(|(number, life)| (*number, reached.max(life.generation + 1))).collect();
         self.suspicions.push(Suspicion { unproven, evidence });
     }
 }

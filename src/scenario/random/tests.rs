@@ -175,6 +175,27 @@ fn compacted_topics_are_written_with_keys_alone() {
 }
 
 #[test]
+fn no_topic_is_told_to_have_more_replicas_in_sync_than_before() {
+    let mut lowered = 0;
+    for scenario in drawn("everything") {
+        let parse = |text: &String| text.parse::<u32>().expect("a number");
+        let everybodys = scenario.cluster.config.get("min.insync.replicas").map_or(1, parse);
+        let of = |topic: &crate::scenario::model::Topic| (topic.name.clone(), everybodys.min(topic.replication_factor));
+        let mut now: std::collections::BTreeMap<_, _> = scenario.topics.iter().map(of).collect();
+        for fault in &scenario.faults {
+            let Action::SetConfig(wish) = &fault.action else { continue };
+            let (Some(topic), Some(Some(wanted))) = (&wish.topic, wish.config.get("min.insync.replicas")) else {
+                continue;
+            };
+            let before = now.insert(topic.clone(), parse(wanted)).expect("a topic of the scenario");
+            assert!(parse(wanted) <= before, "{}", scenario.name);
+            lowered += u32::from(parse(wanted) < before);
+        }
+    }
+    assert!(lowered > 0);
+}
+
+#[test]
 fn everything_is_done_that_administrators_and_members_can_do() {
     let all = drawn("everything");
     let done: BTreeSet<_> = all.iter().flat_map(|s| s.faults.iter().map(|f| f.action.name())).collect();

@@ -94,6 +94,8 @@ struct Nemesis<'a> {
     /// Whatever the budget must look after.
     stakes: Vec<Stake>,
     session_ms: u64,
+    /// `min.insync.replicas` of topics that set none.
+    min_isr: u64,
     /// Until when each broker is down or stands still.
     busy: BTreeMap<BrokerId, u64>,
     /// Until when each broker may lack what it held, and why.
@@ -103,7 +105,8 @@ struct Nemesis<'a> {
 
 impl<'a> Nemesis<'a> {
     fn new(stream: &'a mut Stream, scenario: &Scenario) -> Self {
-        let session = scenario.cluster.config.get("broker.session.timeout.ms");
+        let number =
+            |key: &str, kafkas| scenario.cluster.config.get(key).and_then(|text| text.parse().ok()).unwrap_or(kafkas);
         let stakes = budget::stakes(scenario);
         let of_topic = |s: &&Stake| scenario.topics.iter().any(|topic| *topic.name == *s.tp.topic);
         let placed: Vec<_> = stakes.iter().filter(of_topic).cloned().collect();
@@ -117,7 +120,8 @@ impl<'a> Nemesis<'a> {
             topics: scenario.topics.clone(),
             placed,
             stakes,
-            session_ms: session.and_then(|text| text.parse().ok()).unwrap_or(9_000),
+            session_ms: number("broker.session.timeout.ms", 9_000),
+            min_isr: number("min.insync.replicas", 1),
             busy: BTreeMap::new(),
             windows: BTreeMap::new(),
             faults: Vec::new(),

@@ -11,6 +11,7 @@ use crate::scenario::model::{
 
 /// Partitions that a topic may come to have.
 const MOST_PARTITIONS: u32 = 50;
+const MIN_ISR: &str = "min.insync.replicas";
 /// What `max.message.bytes` may fall to: one record of a hundred bytes has 180 with its batch.
 const SMALL_BATCH: (u64, u64) = (150, 1_500);
 
@@ -96,11 +97,16 @@ impl Nemesis<'_> {
             self.add(at, 0, Action::SetConfig(SetConfig { topic: Some(topic.clone()), broker: None, config }));
         }
     }
+    /// How many replicas must be in sync as things stand.
+    fn min_isr_of(&self, topic: &Topic) -> u64 {
+        let drawn = topic.config.get(MIN_ISR).and_then(|text| text.parse().ok());
+        drawn.unwrap_or(self.min_isr).min(topic.replication_factor.into())
+    }
     fn set_config(&mut self) -> Option<Action> {
         let n = self.any_topic()?;
         let topic = &self.topics[n];
         let compacted = super::super::cluster::is_compacted(topic);
-        let (name, replicas) = (topic.name.clone(), u64::from(topic.replication_factor));
+        let (name, min_isr) = (topic.name.clone(), self.min_isr_of(topic));
         let mut number = |low, high| self.stream.between(low, high).to_string();
         let mut entries = vec![
             ("retention.bytes", number(20_000, 120_000)),
@@ -111,7 +117,8 @@ impl Nemesis<'_> {
             ("flush.messages", number(1, 100)),
             ("index.interval.bytes", number(256, 8_192)),
             // One less in sync may be one less that a power cut may hit, from the beginning on.
-            ("min.insync.replicas", number(replicas.min(2), replicas)),
+            // And never one more: a leader that has not heard of it yet commits what an eligible replica lacks (KIP-966).
+            (MIN_ISR, number(min_isr.min(2), min_isr)),
         ];
         if compacted {
             let policy = if self.stream.chance(1, 2) { "compact,delete" } else { "compact" };
@@ -119,6 +126,9 @@ impl Nemesis<'_> {
             entries.push(("min.cleanable.dirty.ratio", (*self.stream.pick(&["0.0", "0.2", "0.6"])).to_owned()));
         }
         let (key, value) = self.stream.pick(&entries).clone();
+        if key == MIN_ISR {
+            self.topics[n].config.insert(key.to_owned(), value.clone());
+        }
         let config = [(key.to_owned(), Some(value))].into();
         Some(Action::SetConfig(SetConfig { topic: Some(name), broker: None, config }))
     }
