@@ -108,10 +108,10 @@ marks! {
     EpochFenced = "member-fenced-by-epoch";
     /// A member of the consumer protocol was expelled: its session ran out, or it did not give back in time.
     NextMemberFenced = "next-generation-member-expelled";
-    /// A producer sent a batch again: it was refused, or its answer was lost.
-    BatchSentAgain = "batch-sent-again";
     /// Offsets of a group without members were too old to be kept.
     OffsetsExpired = "offsets-expired";
+    /// A producer sent a batch again: it was refused, or its answer was lost.
+    BatchSentAgain = "batch-sent-again";
     /// A batch that its broker found too large was cut in two.
     BatchSplit = "batch-split";
 }

@@ -243,8 +243,8 @@ impl Metadata {
         complete
     }
 
-    /// A committed offset bears this epoch: whoever leads in an earlier one leads no more, and knows nothing of it. Asked about a position of the later epoch, it would say that its log was truncated
-    /// (Kafka's `Metadata.updateLastSeenEpochIfNewer`).
+    /// A committed offset bears this epoch: whoever leads in an earlier one leads no more, and knows nothing of it. Asked about a
+    /// position of the later epoch, it would say that its log was truncated (Kafka's `Metadata.updateLastSeenEpochIfNewer`).
     pub fn saw_epoch(&mut self, tp: &TopicPartition, epoch: LeaderEpoch) {
         let index = usize::try_from(tp.partition).unwrap_or(usize::MAX);
         let told = self.topic(&tp.topic).and_then(|t| t.partitions.get(index)).map(|p| p.leader_epoch);

@@ -45,7 +45,7 @@ pub(super) fn without(scenario: &Scenario, places: &[usize]) -> Scenario {
     smaller
 }
 
-/// Takes out what only mended what is no longer done; `None` if the scenario makes no sense for another reason.
+/// Takes out what only mended what is no longer done, and operations on what is no longer there; `None` if the scenario makes no sense for another reason.
 pub(super) fn tidy(mut scenario: Scenario) -> Option<Scenario> {
     loop {
         let nonsense = scenario::validate(&scenario);
